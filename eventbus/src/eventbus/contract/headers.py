@@ -1,0 +1,105 @@
+"""Our AMQP headers: `bus-…`, each optional to a reader and untrusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from eventbus.contract._text import parse_rfc3339, rfc3339
+from eventbus.contract.routing import ROUTING_KEY_BYTES_MAX
+
+REASON_CHARACTERS_MAX = 500
+ATTEMPT_MAX = 1_000_000
+
+ReasonClass = Literal["undecodable", "permanent", "exhausted", "crashed"]
+
+_BROKER_HEADERS = ("x-death", "x-delivery-count", "x-acquired-count")
+_BROKER_PREFIXES = ("x-first-death-", "x-last-death-")
+
+
+@dataclass(frozen=True, slots=True)
+class BusHeaders:
+    """What a received message says of its own history. An ill-typed or forged header counts as absent."""
+
+    attempt: int = 0
+    routing_key: str | None = None
+    reason: str | None = None
+    reason_class: ReasonClass | None = None
+    first_failed_at: datetime | None = None
+    parked_at: datetime | None = None
+    not_before: datetime | None = None
+    replay: bool = False
+
+    @classmethod
+    def read(cls, headers: Mapping[str, Any] | None) -> "BusHeaders":
+        """The `bus-` headers among these. Never raises."""
+        headers = headers or {}
+        attempt = headers.get("bus-attempt")
+        key = headers.get("bus-routing-key")
+        reason = headers.get("bus-reason")
+        reason_class = headers.get("bus-reason-class")
+        return cls(
+            attempt=attempt if type(attempt) is int and 1 <= attempt <= ATTEMPT_MAX else 0,
+            routing_key=key
+            if isinstance(key, str) and 1 <= len(key.encode("utf-8", "replace")) <= ROUTING_KEY_BYTES_MAX
+            else None,
+            reason=one_line(reason) if isinstance(reason, str) else None,
+            reason_class=reason_class if reason_class in get_args(ReasonClass) else None,
+            first_failed_at=_moment(headers.get("bus-first-failed-at")),
+            parked_at=_moment(headers.get("bus-parked-at")),
+            not_before=_moment(headers.get("bus-not-before")),
+            replay=headers.get("bus-replay") is True,
+        )
+
+    def write(self) -> dict[str, Any]:
+        """The headers of a message to publish; what is not known is left out."""
+        written: dict[str, Any] = {}
+        if self.attempt:
+            written["bus-attempt"] = self.attempt
+        if self.routing_key is not None:
+            written["bus-routing-key"] = self.routing_key
+        if self.reason is not None:
+            written["bus-reason"] = one_line(self.reason)
+        if self.reason_class is not None:
+            written["bus-reason-class"] = self.reason_class
+        for name, moment in (
+            ("bus-first-failed-at", self.first_failed_at),
+            ("bus-parked-at", self.parked_at),
+            ("bus-not-before", self.not_before),
+        ):
+            if moment is not None:
+                written[name] = rfc3339(moment)
+        if self.replay:
+            written["bus-replay"] = True
+        return written
+
+
+def one_line(reason: str) -> str:
+    """A reason fit for a header: one line, at most 500 characters."""
+    return " ".join(reason.split())[:REASON_CHARACTERS_MAX]
+
+
+def republished(headers: Mapping[str, Any] | None, bus: BusHeaders) -> dict[str, Any]:
+    """The headers of a received message, for publishing it again: theirs kept, the broker's stripped, ours replaced.
+
+    RabbitMQ up to 3.13 silently drops what its `x-death` makes it take for a cycle.
+    """
+    kept = {
+        name: value
+        for name, value in (headers or {}).items()
+        if name not in _BROKER_HEADERS and not name.startswith((*_BROKER_PREFIXES, "bus-"))
+    }
+    return kept | bus.write()
+
+
+def redriven(headers: Mapping[str, Any] | None, routing_key: str | None) -> dict[str, Any]:
+    """The headers with which a parked message goes back to its department: a fresh start."""
+    kept = BusHeaders.read(headers)
+    return republished(headers, BusHeaders(routing_key=kept.routing_key or routing_key, replay=kept.replay))
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return parse_rfc3339(value)
+    except ValueError:
+        return None

@@ -1,0 +1,183 @@
+"""Databases of the services: engines for SQLite and PostgreSQL, a time type, migrations.
+
+SQLite is for one machine: WAL, every commit on disk, writers queue for five seconds. Transactions of a writing
+engine begin IMMEDIATE, because a deferred one that reads and then writes fails at once, whatever the time-out.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
+from sqlalchemy.pool import NullPool
+
+from eventbus.settings import SettingsError
+
+SQLITE_BUSY_TIMEOUT_S = 5.0
+POSTGRESQL_CONNECT_TIMEOUT_S = 3
+_MIGRATION_LOCK = 0x0B05
+"""PostgreSQL advisory lock of migrations: one at a time in a database."""
+_MIGRATION_LOCK_WAIT_S = 60.0
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment with its zone, in UTC. SQLite loses the zone of a DateTime: it keeps text that sorts by time."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(
+            sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True)
+        )
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the database needs a zone")
+        value = value.astimezone(UTC)
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return (
+            datetime.fromisoformat(value)
+            if dialect.name == "sqlite"
+            else cast(datetime, value).astimezone(UTC)
+        )
+
+
+def parse_url(url: str) -> URL:
+    """The URL with its driver: `sqlite:///file` or `postgresql://…` (psycopg 3).
+
+    Raises:
+        SettingsError: another database, or no URL at all.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError:
+        raise SettingsError(
+            "DATABASE_URL: expected sqlite:///file or postgresql://…, got something else"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise SettingsError(f"DATABASE_URL: expected sqlite:///file or postgresql://…, got: {backend}")
+
+
+def is_sqlite(engine: Engine) -> bool:
+    """Whether the engine's database is a SQLite file."""
+    return engine.dialect.name == "sqlite"
+
+
+def create_engine(
+    url: str, *, writes: bool = True, application_name: str = "order-bus", **options: Any
+) -> Engine:
+    """An engine on SQLite or PostgreSQL with the settings that the services need. Connects to nothing yet.
+
+    Args:
+        url: as `parse_url` takes it. The folder of a SQLite file is made.
+        writes: on SQLite, whether its transactions begin IMMEDIATE (a reading engine must not take the write lock).
+        application_name: shown in `pg_stat_activity`.
+        options: passed on to `sqlalchemy.create_engine`; `connect_args` are merged.
+    """
+    parsed = parse_url(url)
+    connect_args: dict[str, Any] = dict(options.pop("connect_args", {}))
+    if parsed.get_backend_name() == "sqlite":
+        Path(cast(str, parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        connect_args = {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False} | connect_args
+        options.setdefault("poolclass", NullPool)
+        engine = sa.create_engine(parsed, connect_args=connect_args, **options)
+        _prepare_sqlite(engine, writes=writes)
+        return engine
+    defaults = {
+        "connect_timeout": POSTGRESQL_CONNECT_TIMEOUT_S,
+        "application_name": application_name,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 5000,
+    }
+    return sa.create_engine(parsed, connect_args=defaults | connect_args, **options)
+
+
+def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 must not begin transactions of its own
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def upgrade(url: str, package: str) -> None:
+    """Bring the database to the newest revision of `<package>:migrations`. A newer one than we know is left alone.
+
+    Any number of processes may do this at once: they take turns.
+    """
+    engine = create_engine(url, application_name=f"{package} migration", poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", f"{package}:migrations")
+    with engine.connect() as connection, _one_at_a_time(connection):
+        if _is_newer_than_known(connection, config):
+            return
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
+
+
+def _is_newer_than_known(connection: Connection, config: Config) -> bool:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = MigrationContext.configure(connection).get_current_heads()
+    return any(revision not in known for revision in current)
+
+
+@contextmanager
+def _one_at_a_time(connection: Connection) -> Iterator[None]:
+    if connection.dialect.name == "sqlite":
+        with connection.begin():  # BEGIN IMMEDIATE: the file's only writer
+            yield
+        return
+    # never wait in pg_advisory_lock: it holds a snapshot, so nothing is vacuumed meanwhile, and ignores SIGTERM
+    deadline = time.monotonic() + _MIGRATION_LOCK_WAIT_S
+    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_MIGRATION_LOCK))):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"another migration has held its lock for {_MIGRATION_LOCK_WAIT_S:.0f} s")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        connection.execute(sa.select(sa.func.pg_advisory_unlock(_MIGRATION_LOCK)))
+
+
+def run_migrations(metadata: sa.MetaData) -> None:
+    """The body of a service's `migrations/env.py`."""
+    from alembic import context
+
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,73 @@
+"""A department's own database inside eventlet: whole transactions that never hold the hub."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from eventlet import tpool
+from eventlet.semaphore import Semaphore
+from nameko.extensions import DependencyProvider
+from sqlalchemy.engine import Connection, Engine
+
+from eventbus import database
+
+Result = TypeVar("Result")
+
+
+class Transactions:
+    """Runs work in transactions of one database.
+
+    On SQLite a whole transaction runs in a native thread, one at a time: `busy_timeout` sleeps in C, which would hold
+    every greenlet. On PostgreSQL psycopg waits with `select`, which eventlet makes cooperative (see `run`).
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._in_thread = database.is_sqlite(engine)
+        self._turn = Semaphore(1)
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work(connection)` returns, after its commit. An exception rolls back and is raised again.
+
+        `work` must not switch greenlets by other means than the connection: on SQLite it runs in a native thread.
+        """
+        if not self._in_thread:
+            return self._transaction(work)
+        with self._turn:
+            return tpool.execute(self._transaction, work)  # type: ignore[no-any-return]
+
+    def _transaction(self, work: Callable[[Connection], Result]) -> Result:
+        with self.engine.begin() as connection:
+            return work(connection)
+
+
+class Database(DependencyProvider):
+    """Injects `Transactions` on the settings' `database_url`, migrated by the package's `migrations` at start."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self._transactions: Transactions | None = None
+
+    def setup(self) -> None:
+        settings = self.container.config["settings"]
+        tpool.execute(database.upgrade, settings.database_url, self.package)
+        options = (
+            {}
+            if database.parse_url(settings.database_url).get_backend_name() == "sqlite"
+            else {
+                "pool_size": settings.max_workers,
+                "max_overflow": 5,
+                "pool_pre_ping": True,
+            }
+        )
+        engine = database.create_engine(
+            settings.database_url, application_name=settings.department, **options
+        )
+        self._transactions = Transactions(engine)
+
+    def stop(self) -> None:
+        if self._transactions is not None:
+            self._transactions.engine.dispose()
+
+    def get_dependency(self, worker_ctx: Any) -> Transactions:
+        assert self._transactions is not None
+        return self._transactions

@@ -1,0 +1,1 @@
+"""The operator's tools: the `bus` command line, on pika."""

@@ -1,0 +1,1 @@
+"""Counts orders, items and customers."""

@@ -1,0 +1,1 @@
+"""Prints a packing slip for every order."""

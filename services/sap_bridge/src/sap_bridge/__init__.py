@@ -1,0 +1,1 @@
+"""Books every order in SAP."""
