@@ -34,9 +34,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
-        return dialect.type_descriptor(
-            sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True)
-        )
+        return dialect.type_descriptor(sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
@@ -49,11 +47,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return (
-            datetime.fromisoformat(value)
-            if dialect.name == "sqlite"
-            else cast(datetime, value).astimezone(UTC)
-        )
+        return datetime.fromisoformat(value) if dialect.name == "sqlite" else cast(datetime, value).astimezone(UTC)
 
 
 def parse_url(url: str) -> URL:
@@ -65,9 +59,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except sa.exc.ArgumentError:
-        raise SettingsError(
-            "DATABASE_URL: expected sqlite:///file or postgresql://…, got something else"
-        ) from None
+        raise SettingsError("DATABASE_URL: expected sqlite:///file or postgresql://…, got something else") from None
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite")
@@ -81,9 +73,7 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def create_engine(
-    url: str, *, writes: bool = True, application_name: str = "order-bus", **options: Any
-) -> Engine:
+def create_engine(url: str, *, writes: bool = True, application_name: str = "order-bus", **options: Any) -> Engine:
     """An engine on SQLite or PostgreSQL with the settings that the services need. Connects to nothing yet.
 
     Args:

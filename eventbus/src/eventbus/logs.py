@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -61,12 +61,10 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that takes an event and key-value pairs: `log.info("handled", order=…, seconds=…)`."""
-    return cast(structlog.stdlib.BoundLogger, structlog.stdlib.get_logger(name))
+    return structlog.stdlib.get_logger(name)
 
 
-def _without_passwords(
-    _logger: Any, _method: str, entry: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _without_passwords(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in entry.items():
         if isinstance(value, str) and "://" in value:
             entry[key] = redacted(value)

@@ -97,9 +97,7 @@ def _substituted(node: Any, key: str, path: Path, environ: Mapping[str, str]) ->
         try:
             return substitute(node, environ) or None
         except (KeyError, ValueError, OSError) as error:
-            expected = (
-                str(error.args[0]) if not isinstance(error, OSError) else f"a readable file, got {error}"
-            )
+            expected = str(error.args[0]) if not isinstance(error, OSError) else f"a readable file, got {error}"
             raise SettingsError(f"{path}: {key}: expected {expected}") from None
     return node
 

@@ -20,9 +20,7 @@ class DepartmentJoined(BaseModel):
     department: DepartmentName = Field(description="equal to the routing key's third word")
     patterns: tuple[Pattern, ...] = Field(min_length=1, max_length=PATTERNS_MAX)
     version: StrictStr = Field(max_length=128)
-    remembers_since: Moment | None = Field(
-        default=None, description="how far back its ledger or inbox reaches"
-    )
+    remembers_since: Moment | None = Field(default=None, description="how far back its ledger or inbox reaches")
 
 
 class DepartmentLeft(BaseModel):

@@ -63,9 +63,7 @@ class Envelope(BaseModel):
         description="only on events of the orders service: position in this order's own history",
         json_schema_extra={"type": "string", "pattern": r"^[0-9]{4,}$"},
     )
-    traceparent: Any = Field(
-        default=None, description="W3C trace context", json_schema_extra={"type": "string"}
-    )
+    traceparent: Any = Field(default=None, description="W3C trace context", json_schema_extra={"type": "string"})
     data: dict[str, Any]
 
 
@@ -99,9 +97,7 @@ class Event(Generic[Data_co]):
         if self.traceparent is not None:
             attributes["traceparent"] = self.traceparent
         data = self.data
-        attributes["data"] = (
-            data.model_dump(mode="json", exclude_none=True) if isinstance(data, BaseModel) else data
-        )
+        attributes["data"] = data.model_dump(mode="json", exclude_none=True) if isinstance(data, BaseModel) else data
         return to_json(attributes)
 
 

@@ -86,8 +86,6 @@ class OrderProgressed(BaseModel):
         default=None, min_length=1, max_length=255, description="id of the event it answers"
     )
     cause_type: StrictStr = Field(default="order.created", min_length=1, max_length=64)
-    reference: StrictStr | None = Field(
-        default=None, max_length=255, description="SAP sales order, print job, …"
-    )
+    reference: StrictStr | None = Field(default=None, max_length=255, description="SAP sales order, print job, …")
     detail: StrictStr | None = Field(default=None, description="for people; no personal data")
     attempt: StrictInt | None = Field(default=None, ge=0)

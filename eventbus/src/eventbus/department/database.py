@@ -33,7 +33,7 @@ class Transactions:
         if not self._in_thread:
             return self._transaction(work)
         with self._turn:
-            return tpool.execute(self._transaction, work)  # type: ignore[no-any-return]
+            return tpool.execute(self._transaction, work)
 
     def _transaction(self, work: Callable[[Connection], Result]) -> Result:
         with self.engine.begin() as connection:
@@ -59,15 +59,13 @@ class Database(DependencyProvider):
                 "pool_pre_ping": True,
             }
         )
-        engine = database.create_engine(
-            settings.database_url, application_name=settings.department, **options
-        )
+        engine = database.create_engine(settings.database_url, application_name=settings.department, **options)
         self._transactions = Transactions(engine)
 
     def stop(self) -> None:
         if self._transactions is not None:
             self._transactions.engine.dispose()
 
-    def get_dependency(self, worker_ctx: Any) -> Transactions:
+    def get_dependency(self, worker_ctx: Any) -> Transactions:  # noqa: ARG002 - nameko's signature
         assert self._transactions is not None
         return self._transactions

@@ -36,9 +36,9 @@ class DepartmentSettings(Settings):
     """How long work under way may go on after SIGTERM."""
     retry_for_s: float = Field(default=86400, gt=0, le=2592000)
     """A transient failure is retried this long from the first one, then parked."""
-    tier_seconds: Annotated[
-        tuple[float, ...], BeforeValidator(comma_separated), Field(min_length=5, max_length=5)
-    ] = TIERS_S
+    tier_seconds: Annotated[tuple[float, ...], BeforeValidator(comma_separated), Field(min_length=5, max_length=5)] = (
+        TIERS_S
+    )
     """Lives of the five retry tiers. All services of one broker must agree: the queues are shared."""
     heartbeat_s: int = Field(default=10, ge=2, le=600)
     confirm_timeout_s: float = Field(default=15, gt=0, le=300)
@@ -56,9 +56,7 @@ class DepartmentSettings(Settings):
     @classmethod
     def _name(cls, value: str) -> str:
         if not is_department(value):
-            raise ValueError(
-                "a department's name: a letter, then letters, digits or _, 32 at most, lower case"
-            )
+            raise ValueError("a department's name: a letter, then letters, digits or _, 32 at most, lower case")
         return value
 
     @field_validator("patterns")
