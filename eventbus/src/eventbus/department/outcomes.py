@@ -56,7 +56,7 @@ class Transient(Verdict):
 
 
 class Blocked(Verdict):
-    """The target refuses everybody (login, configuration, printer stopped): the department pauses, nothing is parked."""
+    """The target refuses everybody (login, configuration, printer stopped): the department pauses, parks nothing."""
 
 
 class Permanent(Verdict):
