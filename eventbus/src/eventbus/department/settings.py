@@ -6,8 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from eventbus.contract.routing import check_pattern, is_department
 from eventbus.settings import Settings
-
-TIERS_S = (1.0, 10.0, 60.0, 600.0, 3600.0)
+from eventbus.topology import ARCHIVE_BYTES_MAX, TIERS_S
 
 
 def comma_separated(value: Any) -> Any:
@@ -49,7 +48,7 @@ class DepartmentSettings(Settings):
     breaker_open_max_s: float = Field(default=60, gt=0, le=3600)
     breaker_permanent: int = Field(default=20, ge=1, le=10000)
     """Permanent verdicts in a row that open the breaker."""
-    archive_bytes_max: int = Field(default=1_000_000_000, ge=1_000_000)
+    archive_bytes_max: int = Field(default=ARCHIVE_BYTES_MAX, ge=1_000_000)
     """Size of the archive's stream, used by whoever declares it first."""
 
     @field_validator("department")
