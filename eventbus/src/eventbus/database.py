@@ -125,12 +125,11 @@ def upgrade(url: str, package: str) -> None:
     engine = create_engine(url, application_name=f"{package} migration", poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
-    with engine.connect() as connection, _one_at_a_time(connection):
+    with _one_at_a_time(engine) as connection:
         if _is_newer_than_known(connection, config):
             return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    engine.dispose()
 
 
 def _is_newer_than_known(connection: Connection, config: Config) -> bool:
@@ -139,26 +138,27 @@ def _is_newer_than_known(connection: Connection, config: Config) -> bool:
 
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     current = MigrationContext.configure(connection).get_current_heads()
+    if connection.dialect.name != "sqlite":
+        connection.rollback()  # Alembic begins a transaction of its own for each revision, but not inside ours
     return any(revision not in known for revision in current)
 
 
 @contextmanager
-def _one_at_a_time(connection: Connection) -> Iterator[None]:
-    if connection.dialect.name == "sqlite":
-        with connection.begin():  # BEGIN IMMEDIATE: the file's only writer
-            yield
+def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
+    if is_sqlite(engine):
+        with engine.begin() as connection:  # BEGIN IMMEDIATE: the file's only writer
+            yield connection
         return
-    # never wait in pg_advisory_lock: it holds a snapshot, so nothing is vacuumed meanwhile, and ignores SIGTERM
+    # never wait in pg_advisory_lock: it holds a snapshot, so nothing is vacuumed meanwhile, and ignores SIGTERM.
+    # The lock is another connection's: in AUTOCOMMIT a failing migration would leave its first half.
     deadline = time.monotonic() + _MIGRATION_LOCK_WAIT_S
-    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-    while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_MIGRATION_LOCK))):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"another migration has held its lock for {_MIGRATION_LOCK_WAIT_S:.0f} s")
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        connection.execute(sa.select(sa.func.pg_advisory_unlock(_MIGRATION_LOCK)))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
+        while not guard.scalar(sa.select(sa.func.pg_try_advisory_lock(_MIGRATION_LOCK))):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another migration has held its lock for {_MIGRATION_LOCK_WAIT_S:.0f} s")
+            time.sleep(0.1)
+        with engine.connect() as connection:
+            yield connection  # closing the guard's connection (NullPool) frees the lock, whatever happened
 
 
 def run_migrations(metadata: sa.MetaData) -> None:
