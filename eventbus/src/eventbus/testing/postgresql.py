@@ -1,0 +1,191 @@
+"""A private PostgreSQL server for tests: a cluster of its own in a temporary folder, on a free port of loopback."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from eventbus.testing.waiting import wait_until
+
+# One pytest process may hold departments, whose hub a wait inside psycopg's C code would hold. Read at its import.
+os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")
+
+START_S = 60
+STOP_S = 30
+_PLACES = (
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
+)
+
+
+class PostgreSQLServer:
+    """A server that answers only to its own random password. As root it runs as `postgres` or `nobody`.
+
+    A context manager: its folder and all its databases are gone afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._bin = find_binaries()
+        self._account = _unprivileged_account()
+        self._folder = Path(tempfile.mkdtemp(prefix="order-bus-postgresql-"))
+        self._password = secrets.token_urlsafe(16)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    def __enter__(self) -> "PostgreSQLServer":
+        try:
+            self._initialise()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def url(self, database: str = "postgres") -> str:
+        """Where that database is, as its superuser."""
+        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a binary of the system
+                [
+                    self._bin / "postgres",
+                    *("-D", self._folder / "data"),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}"),
+                    *("-c", "unix_socket_directories=", "-c", "max_connections=200"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._account,
+            )
+        wait_until(self._answers, START_S, "PostgreSQL answers")
+
+    def stop(self) -> None:
+        """Stop the server in order: sessions are ended, nothing committed is lost. `start` brings it back."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Stop the server as a crash would."""
+        self._end(signal.SIGQUIT)
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self._end(signal.SIGINT)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _initialise(self) -> None:
+        password_file = self._folder / "password"
+        password_file.write_text(self._password)
+        if self._account:
+            for path in (self._folder, password_file):
+                shutil.chown(path, self._account["user"], self._account["group"])
+        initialised = subprocess.run(  # noqa: S603 - a binary of the system
+            [
+                self._bin / "initdb",
+                *("-D", self._folder / "data", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+                *("-A", "scram-sha-256", "--pwfile", password_file),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self._folder,
+            check=False,
+            **self._account,
+        )
+        if initialised.returncode != 0:
+            raise RuntimeError(f"initdb failed: {initialised.stderr.decode(errors='replace').strip()}")
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        assert self._process is not None
+        if self._process.poll() is not None:
+            log = (self._folder / "log").read_text(errors="replace")
+            raise RuntimeError(f"PostgreSQL ended at its start:\n{log[-2000:]}")
+        try:
+            psycopg.connect(self.url(), connect_timeout=3).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+
+
+def create_database(server_url: str) -> str:
+    """The URL of a new, empty database on that server."""
+    import psycopg
+
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{server_url.partition('?')[0].rpartition('/')[0]}/{name}"
+
+
+def drop_database(server_url: str, url: str) -> None:
+    """Remove a database that `create_database` made, whoever is still connected to it."""
+    import psycopg
+
+    name = url.rpartition("/")[2]
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+def find_binaries() -> Path:
+    """The folder of `initdb` and `postgres`: of the PATH, or the newest where systems put them.
+
+    Raises:
+        FileNotFoundError: PostgreSQL is not installed.
+    """
+    if (found := shutil.which("initdb")) and (resolved := Path(found).resolve().parent / "postgres").exists():
+        return resolved.parent
+    folders = [folder for place in _PLACES for folder in Path("/").glob(place[1:]) if (folder / "initdb").exists()]
+    if not folders:
+        raise FileNotFoundError("PostgreSQL is not installed: install postgresql, or set TEST_DATABASE_URL to a server")
+    return max(folders, key=_version)
+
+
+def _version(folder: Path) -> int:
+    return int("".join(c for c in folder.parent.name if c.isdigit())[:2] or 0)
+
+
+def _unprivileged_account() -> dict[str, Any]:
+    """Arguments for `subprocess`: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    import grp
+    import pwd
+
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": name, "group": grp.getgrgid(entry.pw_gid).gr_name, "extra_groups": []}
+    raise RuntimeError("PostgreSQL refuses to run as root, and neither postgres nor nobody is an account here")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
