@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eventbus.testing import broker as brokers
 from eventbus.testing import postgresql as servers
 
 _BROKER_FIXTURES = {"broker", "broker_node"}
@@ -21,6 +22,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
         if fixtures & _DATABASE_FIXTURES or parameters.get("database_url") == "postgresql":
             item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(scope="session")
+def broker_node() -> Iterator[brokers.Node]:
+    """A RabbitMQ node: that of `TEST_AMQP_URL` and `TEST_MANAGEMENT_URL`, or a private one."""
+    with brokers.running_node() as node:
+        yield node
+
+
+@pytest.fixture
+def broker(broker_node: brokers.Node) -> Iterator[brokers.Broker]:
+    """A fresh virtual host of this test's own, without any of our objects."""
+    with brokers.Broker(broker_node) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

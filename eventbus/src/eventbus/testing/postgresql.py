@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from eventbus.operator.tether import tether, untie
 from eventbus.testing.waiting import wait_until
 
 # One pytest process may hold departments, whose hub a wait inside psycopg's C code would hold. Read at its import.
@@ -37,6 +38,7 @@ class PostgreSQLServer:
         self._folder = Path(tempfile.mkdtemp(prefix="order-bus-postgresql-"))
         self._password = secrets.token_urlsafe(16)
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
     def __enter__(self) -> "PostgreSQLServer":
@@ -71,6 +73,7 @@ class PostgreSQLServer:
                 start_new_session=True,
                 **self._account,
             )
+        self._watcher = tether(self._process.pid, marker=f"-D {self._folder}", signal="QUIT")
         wait_until(self._answers, START_S, "PostgreSQL answers")
 
     def stop(self) -> None:
@@ -122,6 +125,9 @@ class PostgreSQLServer:
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            untie(watcher)
         if process is None or process.poll() is not None:
             return
         process.send_signal(how)

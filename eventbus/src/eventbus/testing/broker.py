@@ -1,0 +1,182 @@
+"""A virtual host of a test's own on a RabbitMQ node, and what a test does to it from outside."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import pika
+
+from eventbus.contract import CONTENT_TYPE, Event
+from eventbus.operator import connection, declare
+from eventbus.operator.management import Management
+from eventbus.operator.private_node import PrivateNode
+from eventbus.testing.waiting import wait_until
+from eventbus.topology import EVENTS, Topology, shared
+
+Value = TypeVar("Value")
+
+FAST_TIERS_S = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Lives of the retry tiers for tests; a department under test must be configured alike (`tier_seconds`)."""
+SMALL_ARCHIVE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Where a broker is that tests may use: URLs of an administrator."""
+
+    amqp_url: str
+    management_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as a test took it from a queue."""
+
+    body: bytes
+    routing_key: str
+    exchange: str
+    properties: pika.BasicProperties
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        return self.properties.headers or {}
+
+
+@contextmanager
+def running_node() -> Iterator[Node]:
+    """The broker that `TEST_AMQP_URL` and `TEST_MANAGEMENT_URL` name, or a private node.
+
+    Raises:
+        RuntimeError: only one of the two is set.
+    """
+    amqp_url, management_url = os.environ.get("TEST_AMQP_URL"), os.environ.get("TEST_MANAGEMENT_URL")
+    if amqp_url and management_url:
+        yield Node(amqp_url, management_url.rstrip("/"))
+        return
+    if amqp_url or management_url:
+        raise RuntimeError("TEST_AMQP_URL and TEST_MANAGEMENT_URL: set both, or neither")
+    with tempfile.TemporaryDirectory(prefix="order-bus-broker-") as folder, PrivateNode(Path(folder)) as node:
+        yield Node(node.amqp_url, node.management_url)
+
+
+class Broker:
+    """A fresh virtual host. Its helpers use connections of their own, so a test may do anything to its own."""
+
+    def __init__(self, node: Node) -> None:
+        parts = urlsplit(node.amqp_url)
+        self.vhost = f"test-{secrets.token_hex(6)}"
+        self.amqp_url = parts._replace(path=f"/{quote(self.vhost, safe='')}").geturl()
+        self.management_url = node.management_url
+        self.management = Management(node.management_url, self.vhost)
+
+    def __enter__(self) -> "Broker":
+        self.management.create_vhost(urlsplit(self.amqp_url).username or "guest")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.management.delete_vhost()
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        """A pika channel with publisher confirms."""
+        with connection.connected(self.amqp_url) as link:
+            channel = link.channel()
+            channel.confirm_delivery()
+            yield channel
+
+    def declare(self, topology: Topology) -> None:
+        """Declare the objects of `eventbus.topology.shared(…)` or `department(…)`."""
+        with connection.connected(self.amqp_url) as link:
+            declare.declare(link, topology)
+
+    def declare_shared(self, tiers_s: tuple[float, ...] = FAST_TIERS_S) -> None:
+        """Declare what all departments share, with short tiers and a small archive."""
+        self.declare(shared(tiers_s, SMALL_ARCHIVE_BYTES))
+
+    def publish(self, event: Event[Any], routing_key: str, headers: Mapping[str, Any] | None = None) -> None:
+        """Publish an event on `events` as the relay does, confirmed. It must reach a queue."""
+        self.publish_body(event.encode(), routing_key, headers=headers, message_id=event.id, type=event.type)
+
+    def publish_body(
+        self,
+        body: bytes,
+        routing_key: str,
+        *,
+        exchange: str = EVENTS,
+        content_type: str | None = CONTENT_TYPE,
+        **rest: Any,
+    ) -> None:
+        """Publish any bytes, confirmed. `rest` are AMQP properties. Raises pika's UnroutableError and NackError."""
+        properties = pika.BasicProperties(content_type=content_type, delivery_mode=2, **rest)
+        with self.channel() as channel:
+            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+
+    def get(self, queue: str) -> Message | None:
+        """Take the first message out of the queue; None when nothing is ready."""
+        with self.channel() as channel:
+            method, properties, body = channel.basic_get(queue, auto_ack=True)
+            if method is None:
+                return None
+            return Message(body, method.routing_key, method.exchange, properties)
+
+    def peek(self, queue: str) -> list[Message]:
+        """What is ready in the queue, in order, left there. Raises the messages' delivery counts by one."""
+        seen, tag = [], 0
+        with self.channel() as channel:
+            while True:
+                method, properties, body = channel.basic_get(queue)
+                if method is None:
+                    break
+                tag = method.delivery_tag
+                seen.append(Message(body, method.routing_key, method.exchange, properties))
+            if tag:
+                channel.basic_nack(tag, multiple=True, requeue=True)
+        return seen
+
+    def depth(self, queue: str) -> int:
+        """How many messages are ready in the queue, now."""
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+    def consumers(self, queue: str) -> int:
+        """How many consumers the queue has, now; 0 where there is no such queue."""
+        if not self.has_queue(queue):
+            return 0
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.consumer_count)
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether there is such a queue."""
+        return self.management.queue(queue) is not None
+
+    def bindings(self, queue: str) -> set[tuple[str, str]]:
+        """Exchange and routing key of each binding of the queue, but for the default exchange's."""
+        return {
+            (b["source"], b["routing_key"])
+            for b in self.management.bindings()
+            if b["destination"] == queue and b["destination_type"] == "queue" and b["source"]
+        }
+
+    def wait_for(self, condition: Callable[[], Value], deadline_s: float = 10.0, what: str = "") -> Value:
+        """`eventbus.testing.wait_until`."""
+        return wait_until(condition, deadline_s, what)
+
+    def wait_message(self, queue: str, deadline_s: float = 10.0) -> Message:
+        """Take the first message out of the queue as soon as there is one."""
+        message = wait_until(lambda: self.get(queue), deadline_s, f"a message in {queue}")
+        assert message is not None
+        return message
+
+    def tap(self, pattern: str = "#", exchange: str = EVENTS) -> str:
+        """The name of a new queue that gets a copy of what matches from now on."""
+        with self.channel() as channel:
+            name = f"tap-{secrets.token_hex(4)}"
+            channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+            channel.queue_bind(name, exchange, pattern)
+        return name
