@@ -1,0 +1,19 @@
+"""Counters of this process, for `/_sim/stats`."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Statistics:
+    """What happened since the start.
+
+    `posts` are orders sent by a caller who was let in with the right token; `answers` counts theirs by status.
+    """
+
+    posts: int = 0
+    logins: int = 0
+    token_fetches: int = 0
+    csrf_refusals: int = 0
+    overload_refusals: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
