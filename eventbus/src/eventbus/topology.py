@@ -159,3 +159,7 @@ def department(name: str, patterns: tuple[str, ...]) -> Topology:
             *(Binding(EVENTS, name, pattern) for pattern in patterns),
         ),
     )
+
+
+class TopologyError(Exception):
+    """What the broker holds differs from what we need. The text is one line: object, argument, have, want."""

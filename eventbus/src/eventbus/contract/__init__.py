@@ -13,6 +13,7 @@ from eventbus.contract.envelope import (
     decode,
     order_created,
     order_progressed,
+    routing_key_of,
 )
 from eventbus.contract.headers import BusHeaders
 from eventbus.contract.order import OrderCreated, OrderProgressed
@@ -32,4 +33,5 @@ __all__ = [
     "order_progressed",
     "parse_rfc3339",
     "rfc3339",
+    "routing_key_of",
 ]

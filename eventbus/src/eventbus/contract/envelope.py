@@ -153,26 +153,33 @@ def announcement(data: Announcement, time: datetime) -> Event[Announcement]:
     )
 
 
-def decode(body: bytes, content_type: str | None, routing_key: str) -> Event[Any]:
+def routing_key_of(event: Event[Any]) -> str:
+    """The routing key under which this event was published first, as far as the event itself tells."""
+    field = _QUALIFYING_FIELD.get(event.type)
+    return f"{event.type}.{getattr(event.data, field)}" if field else event.type
+
+
+def decode(body: bytes, content_type: str | None, routing_key: str | None) -> Event[Any]:
     """The event in a message.
 
     Args:
         body: the message's bytes.
         content_type: its AMQP property; None is taken as JSON.
-        routing_key: the original routing key, which the event's type, and its region or department, must equal.
+        routing_key: the original routing key, which the event's type, and its region or department, must equal;
+            None where it is not known (a delivery through `departments`).
 
     Raises:
         UndecodableError: with the reason for which the message is parked.
     """
     _check_content_type(content_type)
     envelope = _validated(Envelope, _parse(body), "")
-    if envelope.type != event_type(routing_key):
+    if routing_key is not None and envelope.type != event_type(routing_key):
         raise UndecodableError("type differs from the first two words of the routing key")
     data: Any = envelope.data
     if model := DATA_MODELS.get(envelope.type):
         data = _validated(model, data, "data.")
         field = _QUALIFYING_FIELD[envelope.type]
-        if getattr(data, field) != qualifier(routing_key):
+        if routing_key is not None and getattr(data, field) != qualifier(routing_key):
             raise UndecodableError(f"data.{field} differs from the third word of the routing key")
     return Event(
         id=envelope.id,

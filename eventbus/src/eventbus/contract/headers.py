@@ -14,6 +14,7 @@ ATTEMPT_MAX = 1_000_000
 ReasonClass = Literal["undecodable", "permanent", "exhausted", "crashed"]
 
 _BROKER_HEADERS = ("x-death", "x-delivery-count", "x-acquired-count")
+_OUR_PREFIX = "bus-"
 _BROKER_PREFIXES = ("x-first-death-", "x-last-death-")
 
 
@@ -84,11 +85,7 @@ def republished(headers: Mapping[str, Any] | None, bus: BusHeaders) -> dict[str,
 
     RabbitMQ up to 3.13 silently drops what its `x-death` makes it take for a cycle.
     """
-    kept = {
-        name: value
-        for name, value in (headers or {}).items()
-        if name not in _BROKER_HEADERS and not name.startswith((*_BROKER_PREFIXES, "bus-"))
-    }
+    kept = {name: value for name, value in (headers or {}).items() if not _is_replaced(name)}
     return kept | bus.write()
 
 
@@ -96,6 +93,11 @@ def redriven(headers: Mapping[str, Any] | None, routing_key: str | None) -> dict
     """The headers with which a parked message goes back to its department: a fresh start."""
     kept = BusHeaders.read(headers)
     return republished(headers, BusHeaders(routing_key=kept.routing_key or routing_key, replay=kept.replay))
+
+
+def _is_replaced(name: object) -> bool:
+    # a name that is not UTF-8 arrives as bytes: a stranger's, kept
+    return isinstance(name, str) and (name in _BROKER_HEADERS or name.startswith((*_BROKER_PREFIXES, _OUR_PREFIX)))
 
 
 def _moment(value: object) -> datetime | None:

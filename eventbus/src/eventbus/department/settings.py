@@ -1,6 +1,7 @@
 """Settings that every department has."""
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -21,6 +22,8 @@ class DepartmentSettings(Settings):
     """Name of queue, results and announcement; `[a-z][a-z0-9_]{0,31}`."""
     amqp_url: Annotated[tuple[str, ...], BeforeValidator(comma_separated), Field(min_length=1)]
     """`amqp://` or `amqps://` URLs of the broker's hosts, comma-separated."""
+    amqp_ca: str | None = None
+    """File with the CA of an `amqps` broker; None: the machine's own."""
     patterns: Annotated[tuple[str, ...] | None, BeforeValidator(comma_separated)] = None
     """Routing-key patterns in place of the handler's own, for a department that serves a part (one warehouse)."""
     health_host: str = "127.0.0.1"
@@ -56,6 +59,15 @@ class DepartmentSettings(Settings):
     def _name(cls, value: str) -> str:
         if not is_department(value):
             raise ValueError("a department's name: a letter, then letters, digits or _, 32 at most, lower case")
+        return value
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+                raise ValueError("amqp://user:password@host:port/vhost, several comma-separated")
         return value
 
     @field_validator("patterns")

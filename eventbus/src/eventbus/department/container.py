@@ -1,0 +1,59 @@
+"""nameko's container, mended: whatever happens to a worker, its delivery is settled and the container lives on."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import eventlet
+import structlog
+from greenlet import GreenletExit
+from nameko.containers import ServiceContainer
+
+from eventbus.department.recovery import HandlerTimeoutError
+from eventbus.logs import get_logger
+
+log = get_logger(__name__)
+
+HandleResult = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+class BusContainer(ServiceContainer):
+    """Ends handlers at their limit, and hands every outcome to the entrypoint, `BaseException` included.
+
+    Stock nameko 2.14 leaves a delivery unacknowledged for ever when its handler raises a `BaseException`
+    (`eventlet.Timeout` is one), and dies of an exception in a dependency.
+    """
+
+    def _run_worker(self, worker_ctx: Any, handle_result: HandleResult | None) -> None:
+        entrypoint = worker_ctx.entrypoint
+        if handle_result is None or not hasattr(entrypoint, "release"):
+            super()._run_worker(worker_ctx, handle_result)
+            return
+        limit_s = entrypoint.timeout_s
+        limit = (
+            eventlet.Timeout(limit_s, HandlerTimeoutError(f"the handler took longer than {limit_s:g} s"))
+            if limit_s
+            else None
+        )
+        handed_over = False
+
+        def hand_over(context: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+            nonlocal handed_over
+            if limit is not None:
+                limit.cancel()
+            handed_over = True
+            return handle_result(context, result, exc_info)
+
+        structlog.contextvars.bind_contextvars(**worker_ctx.data.get("log", {}))
+        try:
+            super()._run_worker(worker_ctx, hand_over)
+        except GreenletExit:
+            raise  # killed at the drain's deadline
+        except (Exception, eventlet.Timeout):
+            log.exception("failed outside the handler", handler=entrypoint.method_name)
+            if not handed_over:
+                hand_over(worker_ctx, None, sys.exc_info())
+        finally:
+            if limit is not None:
+                limit.cancel()
+            entrypoint.release(worker_ctx)

@@ -1,0 +1,61 @@
+"""Walks the topology's tables over a link that nobody reads yet (so it may wait for replies)."""
+
+from typing import Any
+
+import amqp
+
+from eventbus import topology
+from eventbus.operator import mismatch
+from eventbus.topology import Binding, Exchange, Queue, Topology, TopologyError
+
+
+def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, ...], queue: str) -> None:
+    """Make the broker hold what a department needs.
+
+    Shared objects are asserted passively and declared only where missing: declaring again needs a right that a
+    department does not have.
+
+    Args:
+        channel: an open amqp channel; a refused method closes it, and py-amqp opens it again.
+        shared: what all services share.
+        own: the department's queues and bindings.
+        retired: patterns that the department gave up, to be unbound.
+        queue: the department's queue.
+
+    Raises:
+        TopologyError: the broker holds an object with other arguments.
+    """
+    for item in shared:
+        if isinstance(item, Binding) or not _exists(channel, item):
+            _declare(channel, item)
+    for item in own:
+        _declare(channel, item)
+    for pattern in retired:
+        channel.queue_unbind(queue, topology.EVENTS, pattern)
+
+
+def _exists(channel: Any, item: Exchange | Queue) -> bool:
+    try:
+        if isinstance(item, Exchange):
+            channel.exchange_declare(item.name, item.type, passive=True)
+        else:
+            channel.queue_declare(item.name, passive=True)
+    except amqp.NotFound:
+        return False
+    return True
+
+
+def _declare(channel: Any, item: Exchange | Queue | Binding) -> None:
+    try:
+        match item:
+            case Exchange():
+                channel.exchange_declare(
+                    item.name, item.type, durable=True, auto_delete=False, arguments=dict(item.arguments)
+                )
+            case Queue():
+                channel.queue_declare(item.name, durable=True, auto_delete=False, arguments=dict(item.arguments))
+            case Binding():
+                channel.queue_bind(item.queue, item.exchange, item.routing_key)
+    except amqp.PreconditionFailed as error:
+        name = getattr(item, "name", topology.EVENTS)
+        raise TopologyError(mismatch.parsed(type(item).__name__.lower(), name, error.reply_text)) from error

@@ -1,0 +1,83 @@
+"""Which handler gets which routing key."""
+
+from typing import TYPE_CHECKING
+
+from eventbus.contract.routing import matches, overlaps
+from eventbus.settings import SettingsError
+
+if TYPE_CHECKING:
+    from eventbus.department.subscribe import Subscribe
+
+
+class Handlers:
+    """The handlers of one department with the patterns in force."""
+
+    def __init__(self) -> None:
+        self._patterns: dict[Subscribe, tuple[str, ...]] = {}
+        self.retired: tuple[str, ...] = ()
+        """Patterns to unbind: given up by the code, or replaced by configured ones."""
+
+    def __contains__(self, handler: object) -> bool:
+        return handler in self._patterns
+
+    def add(self, handler: "Subscribe") -> None:
+        """Take in a handler with its own patterns."""
+        self._patterns[handler] = handler.patterns
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All patterns in force, sorted."""
+        return tuple(sorted({pattern for patterns in self._patterns.values() for pattern in patterns}))
+
+    def settle_patterns(self, configured: tuple[str, ...] | None, retired: tuple[str, ...]) -> None:
+        """Put configured patterns in the place of the handlers' own.
+
+        Args:
+            configured: each goes to the handler whose own pattern it overlaps; None leaves all as they are.
+            retired: patterns that the code gave up.
+
+        Raises:
+            SettingsError: a configured pattern that no handler takes, or one routing key for two handlers.
+        """
+        own = set(self.patterns)
+        if configured is not None:
+            self._configure(configured)
+        self._refuse_overlaps()
+        self.retired = tuple(sorted((own | set(retired)) - set(self.patterns)))
+
+    def _configure(self, configured: tuple[str, ...]) -> None:
+        for pattern in configured:
+            if not any(overlaps(pattern, own) for handler in self._patterns for own in handler.patterns):
+                raise SettingsError(f"patterns: expected patterns that a handler takes, got: {pattern}")
+        for handler in self._patterns:
+            chosen = tuple(p for p in configured if any(overlaps(p, own) for own in handler.patterns))
+            if chosen:
+                self._patterns[handler] = chosen
+
+    def _refuse_overlaps(self) -> None:
+        handlers = list(self._patterns.items())
+        for index, (one, patterns) in enumerate(handlers):
+            for other, others in handlers[index + 1 :]:
+                for pattern in patterns:
+                    for second in others:
+                        if overlaps(pattern, second):
+                            raise SettingsError(
+                                f"patterns: expected one handler for each routing key, got: {one.method_name} "
+                                f"({pattern}) and {other.method_name} ({second})"
+                            )
+
+    def choose(self, routing_key: str) -> "Subscribe | None":
+        """The handler for that key, or None."""
+        for handler, patterns in self._patterns.items():
+            if any(matches(pattern, routing_key) for pattern in patterns):
+                return handler
+        return None
+
+    def prefetch(self, max_workers: int) -> int:
+        """How many deliveries may be in hand at once: a worker each, or two batches."""
+        return max(2 * handler.batch if handler.batch else max_workers for handler in self._patterns)
+
+    def cut_batches(self) -> None:
+        """Start what has been gathered for batches."""
+        for handler in self._patterns:
+            handler.cut()

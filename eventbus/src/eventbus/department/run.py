@@ -1,0 +1,113 @@
+"""A department's process: `main("printer.service:PrinterService")`.
+
+Importing this module makes eventlet take over sockets, sleeps and locks: import it before anything else.
+"""
+
+import os
+
+os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")  # psycopg's C wait would hold every greenlet
+
+import warnings
+
+warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated", category=DeprecationWarning)
+warnings.filterwarnings("ignore", module="eventlet")
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import importlib
+import importlib.metadata
+import signal
+import sys
+from typing import Any
+
+from nameko.runners import ServiceRunner
+
+from eventbus import logs
+from eventbus.department.settings import DepartmentSettings
+from eventbus.logs import get_logger
+from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
+
+EXIT_DRAIN_OVERRUN = 75
+"""EX_TEMPFAIL of sysexits.h: the drain took too long, the process was ended by its watchdog."""
+DRAIN_MARGIN_S = 3.0
+
+native_threading = eventlet.patcher.original("threading")
+log = get_logger(__name__)
+
+
+def main(target: str, settings: DepartmentSettings | None = None) -> None:
+    """Run a department until SIGTERM or SIGINT, then drain and return; a wrong configuration exits with 78.
+
+    Args:
+        target: `module:Class` of the service.
+        settings: instead of those in its package's `config.yaml`.
+    """
+    module, _, name = target.partition(":")
+    service = getattr(importlib.import_module(module), name)
+    package = module.partition(".")[0]
+    if settings is None:
+        settings = load_settings(service, package)
+    logs.configure(settings.department)
+    misconfigured: list[str] = []
+
+    def on_misconfigured(line: str) -> None:
+        misconfigured.append(line)
+        eventlet.spawn_n(runner.stop)
+
+    config = {
+        "settings": settings,
+        "max_workers": settings.max_workers,
+        "SERVICE_CONTAINER_CLS": "eventbus.department.container.BusContainer",
+        "version": _version(package),
+        "on_misconfigured": on_misconfigured,
+    }
+    runner: Any = ServiceRunner(config)
+    runner.add_service(service)
+    _stop_on_signal(runner, settings.drain_s)
+    try:
+        runner.start()
+        runner.wait()
+    except SettingsError as error:
+        exit_configuration(str(error))
+    if misconfigured:
+        exit_configuration(misconfigured[0])
+    sys.exit(0)
+
+
+def load_settings(service: Any, package: str) -> Any:
+    """The settings of a department from its package's `config.yaml`, or exit with 78."""
+    try:
+        path = config_path(package)
+    except SettingsError as error:
+        exit_configuration(str(error))
+    return load_or_exit(getattr(service, "settings_class", DepartmentSettings), path)
+
+
+def _version(package: str) -> str:
+    for distribution in importlib.metadata.packages_distributions().get(package, ()):
+        return importlib.metadata.version(distribution)
+    return "0"
+
+
+def _stop_on_signal(runner: Any, drain_s: float) -> None:
+    stopping = False
+
+    def stop(_signum: int, _frame: Any) -> None:
+        nonlocal stopping
+        if stopping:
+            return
+        stopping = True
+        # a native thread: it ends the process even while a C call holds the hub
+        watchdog = native_threading.Timer(drain_s + DRAIN_MARGIN_S, os._exit, (EXIT_DRAIN_OVERRUN,))
+        watchdog.daemon = True
+        watchdog.start()
+        eventlet.spawn_n(runner.stop)  # a signal handler may not block
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
