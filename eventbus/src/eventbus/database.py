@@ -83,6 +83,7 @@ def create_engine(url: str, *, writes: bool = True, application_name: str = "ord
         options: passed on to `sqlalchemy.create_engine`; `connect_args` are merged.
     """
     parsed = parse_url(url)
+    options.setdefault("hide_parameters", True)  # an error's text goes into logs: no values of rows in it
     connect_args: dict[str, Any] = dict(options.pop("connect_args", {}))
     if parsed.get_backend_name() == "sqlite":
         Path(cast(str, parsed.database)).parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,3 @@
-"""Takes orders over HTTP and publishes their events."""
+"""Takes orders over HTTP, publishes their events, follows their progress."""
+
+__version__ = "0.1.0"

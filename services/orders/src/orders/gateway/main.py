@@ -1,0 +1,106 @@
+"""`python -m orders gateway`: puts the gateway together and serves it."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from eventbus.logs import get_logger
+from eventbus.settings import config_path, load_or_exit
+from fastapi import FastAPI
+
+from eventbus import database, logs
+from orders.gateway.access_log import AccessLog
+from orders.gateway.app import create_app
+from orders.gateway.committer import GroupCommitter
+from orders.gateway.front import Front
+from orders.gateway.metrics import GatewayMetrics
+from orders.gateway.place_order import PlaceOrder
+from orders.gateway.protocol import BoundedProtocol
+from orders.gateway.reads import Reads
+from orders.settings import GatewaySettings
+from orders.store.opening import open_store
+from orders.store.reading import OrderReader
+
+SERVICE = "orders-gateway"
+BACKLOG = 2048
+
+_log = get_logger(__name__)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way and exit 0."""
+    settings = load_or_exit(GatewaySettings, config_path("orders"))
+    logs.configure(SERVICE)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)  # uvicorn raises the signal again after its drain: end with 0, not with -15
+    create_server(settings).run()
+
+
+class GatewayServer(uvicorn.Server):
+    """Says where it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        addresses = [each.getsockname() for server in self.servers for each in server.sockets]
+        _log.info("listening", addresses=[f"{host}:{port}" for host, port, *_ in addresses])
+
+
+def create_server(settings: GatewaySettings) -> GatewayServer:
+    """A server that is not started yet."""
+    protocol = type("Protocol", (BoundedProtocol,), {"message_timeout_s": settings.message_timeout_s})
+    config = uvicorn.Config(
+        build(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_s,
+    )
+    return GatewayServer(config)
+
+
+def build(settings: GatewaySettings) -> Front:
+    """The gateway's ASGI application. Its lifespan connects and disconnects."""
+    metrics = GatewayMetrics()
+    url = settings.database_url
+    committer = GroupCommitter(
+        lambda on_unreachable: open_store(url, on_unreachable), lambda: database.upgrade(url, "orders"), metrics
+    )
+    reads = Reads(OrderReader(url), committer)
+    place_order = PlaceOrder(committer, settings.default_region)
+    access_log = AccessLog(SERVICE, text=_text_logs()) if settings.access_log else None
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        committer.start()
+        yield
+        await committer.close()
+        reads.close()
+        if access_log is not None:
+            access_log.flush()
+
+    app = create_app(place_order, reads, committer, metrics, settings.default_region, lifespan)
+    return Front(place_order, app, metrics, access_log)
+
+
+def _text_logs() -> bool:
+    return os.environ.get("LOG_FORMAT", "text" if sys.stderr.isatty() else "json") == "text"
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,100 @@
+"""uvicorn's HTTP protocol with the limits that it lacks: slow or silent clients, long heads."""
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from orders.gateway.problems import ProblemError
+
+HEAD_BYTES_MAX = 32_768
+"""Of request line and headers together."""
+HEADERS_MAX = 100
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Cuts a connection whose request is not there in time: one timer from the connection, or from a request's first
+    byte, to its last one. (uvicorn itself waits for ever, also after SIGTERM.)"""
+
+    message_timeout_s: ClassVar[float] = 10.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._receiving = False
+        self._in_head = False
+        self._head_bytes = 0
+        self._head_too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:  # one endless header never reaches `on_header`
+                self._head_too_large = True
+                self.send_400_response("")
+                return
+        if not self._receiving:
+            self._stop_timer()
+        elif self._timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        self._receiving = self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        headers = self.headers
+        head_bytes = len(self.url) + sum([len(name) + len(value) + 4 for name, value in headers])
+        if len(headers) > HEADERS_MAX or head_bytes > HEAD_BYTES_MAX:
+            self._head_too_large = True
+            raise ValueError("head too large")  # comes out of `feed_data` as a parser's error, then `send_400_response`
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed, in our form, and close the connection."""
+        self._stop_timer()
+        if self._may_answer():
+            status, reason = (431, "Request Header Fields Too Large") if self._head_too_large else (400, "Bad Request")
+            if self._head_too_large:
+                msg = f"A request's head may have {HEAD_BYTES_MAX} bytes and {HEADERS_MAX} headers at most."
+            problem = ProblemError(status, msg, close=True)
+            body = problem.body()
+            head = [f"HTTP/1.1 {status} {reason}\r\n".encode()]
+            head += [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *problem.headers(body))]
+            self.transport.write(b"".join([*head, b"\r\n", body]))
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Whether an answer written now would be taken for that of the request at fault."""
+        if self._receiving and not self._in_head:
+            return not self.cycle.response_started and not self.pipeline
+        return self.cycle is None or self.cycle.response_complete
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.message_timeout_s, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self.transport.close()
