@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventbus.department.database import Database, Transactions
-    from eventbus.department.every import every
+    from eventbus.department.recurring import every
     from eventbus.department.outcomes import Blocked, Done, InHand, Later, Outcome, Permanent, Transient
     from eventbus.department.results import ResultPublisher, Results
     from eventbus.department.settings import DepartmentSettings
-    from eventbus.department.subscribe import subscribe
+    from eventbus.department.subscription import subscribe
 
 __all__ = [
     "Blocked",
@@ -55,8 +55,8 @@ _MODULES = {
     "Results": "results",
     "Transactions": "database",
     "Transient": "outcomes",
-    "every": "every",
-    "subscribe": "subscribe",
+    "every": "recurring",
+    "subscribe": "subscription",
 }
 
 

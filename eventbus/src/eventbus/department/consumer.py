@@ -42,7 +42,7 @@ from eventbus.department.settling import Settler
 from eventbus.logs import get_logger
 
 if TYPE_CHECKING:
-    from eventbus.department.subscribe import Subscribe
+    from eventbus.department.subscription import Subscribe
 
 log = get_logger(__name__)
 
@@ -56,11 +56,14 @@ ARRIVED_TWICE = 2
 class Bus(SharedExtension):
     """Shared by all handlers of a department."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers = Handlers()
+
     def setup(self) -> None:
         settings: DepartmentSettings = self.container.config["settings"]
         self.settings = settings
         self.name = settings.department
-        self.handlers = Handlers()
         self.session: Session | None = None
         self.draining = False
         self.stopping = False

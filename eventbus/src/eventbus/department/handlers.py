@@ -6,7 +6,7 @@ from eventbus.contract.routing import matches, overlaps
 from eventbus.settings import SettingsError
 
 if TYPE_CHECKING:
-    from eventbus.department.subscribe import Subscribe
+    from eventbus.department.subscription import Subscribe
 
 
 class Handlers:

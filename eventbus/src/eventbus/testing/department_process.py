@@ -1,0 +1,131 @@
+"""A department as its operator would start it: a process of its own, on a virtual host of the test's own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eventbus.contract import Event, decode
+from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
+from eventbus.testing.ports import free_port
+from eventbus.testing.waiting import wait_until
+
+START_DEADLINE_S = 30.0
+STOP_DEADLINE_S = 30.0
+
+
+class DepartmentProcess:
+    """Starts at once; `wait_ready` waits until it consumes.
+
+    Args:
+        broker: on whose virtual host it works.
+        target: `module:Class` of the service.
+        folder: of its own, for configuration and log.
+        settings: over those for a test (short tiers, a free health port).
+        environ: over this process's own.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        target: str,
+        folder: Path,
+        settings: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self._log = folder / "log"
+        config = {
+            "amqp_url": broker.amqp_url,
+            "health_port": self.port,
+            "tier_seconds": list(FAST_TIERS_S),
+            "archive_bytes_max": SMALL_ARCHIVE_BYTES,
+            **settings,
+        }
+        path = folder / f"config-{self.port}.yaml"
+        path.write_text(json.dumps(config))
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "eventbus.department.run", target],
+                env={**os.environ, **(environ or {}), "CONFIG_FILE": str(path), "LOG_FORMAT": "json"},
+                stdout=log,
+                stderr=log,
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a request to its health server; (0, "") when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def condition(self) -> dict[str, Any]:
+        """The details of `/readyz`; empty when nobody answers."""
+        body = self.get("/readyz")[1]
+        return dict(json.loads(body)) if body else {}
+
+    def metric(self, sample: str) -> float:
+        """A sample of `/metrics` by name and labels, 0 where it has not been counted yet."""
+        for line in self.get("/metrics")[1].splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == sample:
+                return float(value)
+        return 0.0
+
+    def wait_ready(self) -> "DepartmentProcess":
+        """Wait until it consumes. Raises AssertionError with the end of its log."""
+        wait_until(lambda: self.process.poll() is not None or self.get("/readyz")[0] == 200, START_DEADLINE_S, "ready")
+        if self.process.poll() is not None:
+            raise AssertionError(f"ended with {self.process.returncode}: {self.output()[-2000:]}")
+        return self
+
+    def output(self) -> str:
+        """Everything that it printed and logged so far."""
+        return self._log.read_text()
+
+    def entries(self, event: str) -> list[dict[str, Any]]:
+        """The log entries of that event."""
+        parsed = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
+        return [entry for entry in parsed if entry.get("event") == event]
+
+    def stop(self) -> int:
+        """End it by SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(STOP_DEADLINE_S)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(STOP_DEADLINE_S)
+
+
+class Reports:
+    """What departments report, heard by a queue of the test's own from now on."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._queue = broker.tap("order.progressed.*")
+        self.heard: list[Event[Any]] = []
+
+    def of(self, order_number: str) -> list[str]:
+        """The states reported for that order so far, in order of arrival."""
+        while message := self._broker.get(self._queue):
+            self.heard.append(decode(message.body, message.properties.content_type, message.routing_key))
+        return [event.data.state for event in self.heard if event.data.order_number == order_number]
+
+    def last(self, order_number: str) -> Any:
+        """The data of the last report on that order."""
+        self.of(order_number)
+        return [event.data for event in self.heard if event.data.order_number == order_number][-1]
