@@ -1,0 +1,169 @@
+"""What is done to messages that wait for a person: sent to their department again, or dropped."""
+
+import base64
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pika
+from pika.exceptions import AMQPError, NackError, UnroutableError
+
+from eventbus.contract import rfc3339
+from eventbus.contract.headers import redriven
+from eventbus.operator.errors import OperatorError, RefusedError, UnreachableError
+from eventbus.operator.management import Management
+from eventbus.operator.parked import Filter, Hold, Parked, held
+from eventbus.topology import DEPARTMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What became of one message. `left`: it stays where it was, for the reason given."""
+
+    message: Parked
+    happened: Literal["redriven", "would redrive", "left"]
+    why: str = ""
+
+
+def redrive(
+    connection: pika.BlockingConnection, management: Management, queue: str, wanted: Filter, *, dry_run: bool = False
+) -> Iterator[Redriven]:
+    """Send what the filter admits of a snapshot to its department only, each confirmed and then removed.
+
+    Exhaust the iterator: until then the queue is locked and its messages are held.
+
+    Raises:
+        BusyError, RefusedError: as `parked.held`.
+        OperatorError: the broker refused a message. It and the rest stay.
+        UnreachableError: the connection broke. What was not removed stays; one message may be in both places.
+    """
+    with held(connection, management, queue) as hold:
+        chosen = [message for message in hold.messages if wanted.admits(message)]
+        reachable = _reachable(management)
+        publisher = connection.channel()
+        publisher.confirm_delivery()
+        for message in chosen:
+            if message.department not in reachable:
+                yield Redriven(message, "left", f"no department {message.department} is bound to {DEPARTMENTS}")
+            elif dry_run:
+                yield Redriven(message, "would redrive")
+            else:
+                _send(publisher, message)
+                hold.settle(message)
+                yield Redriven(message, "redriven")
+        publisher.close()
+
+
+def look(connection: pika.BlockingConnection, management: Management, queue: str, wanted: Filter) -> list[Parked]:
+    """What the filter admits of the queue, left there."""
+    with held(connection, management, queue) as hold:
+        return [message for message in hold.messages if wanted.admits(message)]
+
+
+def drop(
+    connection: pika.BlockingConnection,
+    management: Management,
+    queue: str,
+    chosen: Sequence[Parked],
+    path: Path,
+) -> list[Parked]:
+    """Remove those messages that `look` gave, after writing them to a new file that only its owner can read.
+
+    Returns what was dropped: a message that another command took meanwhile is not.
+
+    Raises:
+        RefusedError: the file cannot be written; nothing is dropped.
+        BusyError, UnreachableError: as `redrive`.
+    """
+    with held(connection, management, queue) as hold:
+        dropped = _same(hold, chosen)
+        _write(path, queue, dropped)
+        for message in dropped:
+            hold.settle(message)
+    return dropped
+
+
+def _same(hold: Hold, chosen: Sequence[Parked]) -> list[Parked]:
+    wanted = Counter(message.fingerprint for message in chosen)
+    found = []
+    for message in hold.messages:
+        if wanted[message.fingerprint] > 0:
+            wanted[message.fingerprint] -= 1
+            found.append(message)
+    return found
+
+
+def _reachable(management: Management) -> set[str]:
+    """Departments that get what is sent to `departments` by their name. Others would end as unclaimed."""
+    return {
+        binding["routing_key"]
+        for binding in management.bindings()
+        if binding["source"] == DEPARTMENTS and binding["destination"] == binding["routing_key"]
+    }
+
+
+def _send(publisher: Any, message: Parked) -> None:
+    old = message.properties
+    properties = pika.BasicProperties(
+        content_type=old.content_type,
+        content_encoding=old.content_encoding,
+        headers=redriven(old.headers, message.routing_key),
+        delivery_mode=2,
+        priority=old.priority,
+        correlation_id=old.correlation_id,
+        reply_to=old.reply_to,
+        message_id=old.message_id,
+        timestamp=old.timestamp,
+        type=old.type,
+        app_id=old.app_id,
+    )  # without user_id and expiration: the one would refuse it, the other delete it
+    try:
+        publisher.basic_publish(DEPARTMENTS, message.department, message.body, properties, mandatory=True)
+    except (NackError, UnroutableError) as error:
+        raise OperatorError(f"the broker refused a message for {message.department}: it and the rest stay") from error
+    except AMQPError as error:
+        raise UnreachableError(f"the connection broke: {error or type(error).__name__}") from error
+
+
+def _write(path: Path, queue: str, messages: Sequence[Parked]) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            for message in messages:
+                file.write(json.dumps(as_json(message, queue), ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RefusedError(f"{path}: cannot be written, nothing was dropped: {error.strerror}") from error
+
+
+def as_json(message: Parked, queue: str) -> dict[str, Any]:
+    """The message with all it carries, for a file. The body in base64: it may be anything."""
+    properties = {k: v for k, v in vars(message.properties).items() if v is not None and k != "headers"}
+    return {
+        "queue": queue,
+        "department": message.department,
+        "routing_key": message.routing_key,
+        "properties": _plain(properties),
+        "headers": _plain(message.headers),
+        "body_base64": base64.b64encode(message.body).decode("ascii"),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return rfc3339(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, bool | float | str) or value is None:
+        return value
+    return int(value) if isinstance(value, int) else str(value)

@@ -1,0 +1,165 @@
+"""`bus topology`, `bus departments` and `bus leave` on a real broker."""
+
+from collections.abc import Callable
+
+import pytest
+from eventbus.operator import announcements, cli
+from eventbus.operator.connection import connected
+from eventbus.testing import an_announcement, an_event
+from eventbus.testing.broker import Broker
+from eventbus.topology import department
+
+Bus = Callable[..., tuple[int, str, str]]
+NOWHERE = ("--amqp-url", "amqp://guest:secret@127.0.0.1:9/", "--management-url", "http://guest:secret@127.0.0.1:9")
+
+
+@pytest.fixture
+def printer(broker: Broker) -> Broker:
+    broker.declare_shared()
+    broker.declare(department("printer", ("order.created.*",)))
+    return broker
+
+
+def announce(broker: Broker, *patterns: str, name: str = "printer") -> None:
+    event = an_announcement(department=name, patterns=patterns, version="1.2.3")
+    broker.publish(event, f"department.joined.{name}")
+    with connected(broker.amqp_url) as link:
+        broker.wait_for(lambda: name in announcements.read(link).latest)
+
+
+def test_declare_makes_everything_then_has_nothing_to_do(broker: Broker, bus: Bus) -> None:
+    code, out, _err = bus("topology", "declare")
+    assert (code, out.splitlines()[-1]) == (0, "26 objects declared")
+    assert bus("topology", "declare") == (0, "nothing to declare: all stands as wanted\n", "")
+    assert bus("topology", "check")[0] == 0
+
+
+def test_declare_of_another_life_of_a_tier_is_one_line(broker: Broker, bus: Bus) -> None:
+    bus("topology", "declare")
+    code, _out, err = bus("topology", "declare", "--tier-seconds", "5,0.4,0.6,0.8,1")
+    assert (code, err) == (1, "bus: queue retry.1s: x-message-ttl: have 200, want 5000\n")
+
+
+def test_check_names_every_difference(broker: Broker, bus: Bus) -> None:
+    bus("topology", "declare")
+    with broker.channel() as channel:
+        channel.queue_delete("retry.1h")
+        channel.exchange_delete("dead")
+        channel.exchange_declare("dead", "direct", durable=True)
+        channel.queue_declare("odd", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_bind("odd", "events", "order.#")
+    code, out, _err = bus("topology", "check")
+    assert code == 1
+    assert out.splitlines() == [
+        "exchange dead: type: have direct, want topic",
+        "queue retry.1h: missing",
+        "binding odd: nobody claims 'order.#' on events",
+        "3 differences",
+    ]
+
+
+def test_check_finds_what_is_wrong_with_a_department(printer: Broker, bus: Bus) -> None:
+    with printer.channel() as channel:
+        channel.queue_delete("printer.dead")
+        channel.queue_declare("printer.dead", durable=True, arguments={"x-queue-type": "quorum"})
+    assert bus("topology", "check")[1].splitlines() == [
+        "queue printer.dead: x-delivery-limit: have none, want 1000000",
+        "binding printer.dead: missing: 'printer' on dead",
+        "2 differences",
+    ]
+
+
+def test_check_lists_a_pattern_that_its_department_gave_up(printer: Broker, bus: Bus) -> None:
+    announce(printer, "order.created.north")
+    with printer.channel() as channel:
+        channel.queue_bind("printer", "events", "order.created.north")
+    code, out, _err = bus("topology", "check")
+    assert (code, out.splitlines()[0]) == (1, "binding printer: nobody claims 'order.created.*' on events")
+
+
+def test_departments_shows_who_is_there_and_what_waits(printer: Broker, bus: Bus) -> None:
+    announce(printer, "order.created.*")
+    printer.publish(an_event(region="north"), "order.created.north")
+    printer.publish_body(b"{}", "printer", exchange="dead")
+    code, out, _err = bus("departments")
+    assert code == 0
+    head, line = out.splitlines()[:2]
+    assert head.split()[:5] == ["department", "ready", "unacked", "consumers", "parked"]
+    words = line.split()
+    assert [words[0], words[1], *words[3:]] == [
+        *("printer", "1", "0", "1", "2026-11-24T07:19:46Z", "1.2.3", "order.created.*")
+    ]
+    assert {"retry.1s", "retry.1h", "archive.feed", "unclaimed"} <= set(out.split())
+    assert (printer.depth("printer"), printer.depth("printer.dead")) == (1, 1)
+
+
+def test_departments_that_never_announced_itself_is_listed(printer: Broker, bus: Bus) -> None:
+    assert "never" in bus("departments")[1].splitlines()[1]
+
+
+def test_departments_takes_and_counts_no_delivery(printer: Broker, bus: Bus) -> None:
+    printer.publish_body(b"{}", "printer", exchange="dead")
+    bus("departments")
+    (message,) = printer.peek("printer.dead")
+    assert not message.headers.get("x-delivery-count")
+
+
+def test_empty_broker_has_no_department(broker: Broker, bus: Bus) -> None:
+    code, out, _err = bus("departments")
+    assert (code, out.splitlines()[0]) == (0, "no department has a queue")
+
+
+def test_leave_unbinds_announces_and_keeps_what_waits(printer: Broker, bus: Bus) -> None:
+    tap = printer.tap("department.left.*")
+    printer.publish(an_event(region="north"), "order.created.north")
+    code, out, _err = bus("leave", "printer")
+    assert code == 0
+    assert out.splitlines()[:2] == ["unbound    order.created.* on events", "announced  department.left.printer"]
+    assert printer.bindings("printer") == {("departments", "printer")}
+    assert printer.wait_message(tap).routing_key == "department.left.printer"
+    assert printer.depth("printer") == 1
+
+
+def test_leave_deletes_queues_only_when_nothing_waits(printer: Broker, bus: Bus) -> None:
+    printer.publish_body(b"{}", "printer", exchange="dead")
+    code, _out, err = bus("leave", "printer", "--delete-queues")
+    assert (code, "printer.dead has 1 message(s)" in err) == (1, True)
+    assert printer.has_queue("printer")
+    assert printer.get("printer.dead")
+    assert bus("leave", "printer", "--delete-queues")[0] == 0
+    assert not printer.has_queue("printer")
+    assert not printer.has_queue("printer.dead")
+
+
+def test_leave_of_a_department_that_still_consumes_is_refused(printer: Broker, bus: Bus) -> None:
+    with printer.channel() as channel:
+        channel.basic_consume("printer", lambda *_: None)
+        code, _out, err = bus("leave", "printer")
+    assert (code, err) == (1, "bus: printer still has 1 consumer(s): stop its processes first\n")
+    assert ("events", "order.created.*") in printer.bindings("printer")
+
+
+def test_leave_dry_run_changes_nothing(printer: Broker, bus: Bus) -> None:
+    before = printer.bindings("printer")
+    code, out, _err = bus("leave", "printer", "--dry-run", "--delete-queues")
+    assert (code, out.splitlines()[0]) == (0, "dry run, nothing is changed:")
+    assert printer.bindings("printer") == before
+
+
+@pytest.mark.parametrize("command", [("departments",), ("dead", "list"), ("topology", "declare"), ("leave", "printer")])
+def test_nobody_answers_is_one_line_without_a_password(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, *NOWHERE])
+    err = capsys.readouterr().err
+    assert ended.value.code == 69
+    assert err.count("\n") == 1
+    assert "secret" not in err
+
+
+def test_show_asks_no_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["topology", "show"])
+    assert ended.value.code == 0
+    assert "message-ttl=3600000" in capsys.readouterr().out
