@@ -1,0 +1,52 @@
+# Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-fast lint format bench pins clean
+export PIP_USER := 0
+VENV := var/venv/bin
+SLOW := broker or database or printer or browser or process
+PROJECTS = eventbus $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml services/*/*/pyproject.toml))
+ARGS ?=
+
+help: ## What there is to do (this list)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: ## Start everything on this machine, until Ctrl-C; a RabbitMQ that runs elsewhere: AMQP_URL=amqp://…
+	@deploy/laptop/prepare run
+	@exec $(VENV)/python deploy/laptop run
+
+demo: ## Start everything, place sample orders, show what became of them, stop
+	@deploy/laptop/prepare run
+	@exec $(VENV)/python deploy/laptop demo
+
+test: ## All tests, with a real RabbitMQ, PostgreSQL and printer (ARGS='-k word' for some; RABBITMQ_SERVER=… for another)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/pytest $(ARGS)
+
+test-fast: ## The tests that start nothing, in under a minute
+	@deploy/laptop/prepare python
+	@exec $(VENV)/pytest -m "not ($(SLOW))" $(ARGS)
+
+lint: ## ruff and mypy, strict
+	@deploy/laptop/prepare python
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	@for project in $(PROJECTS); do for part in $$project/src $$project/tests; do \
+	  [ ! -d $$part ] || { echo mypy $$part; $(VENV)/mypy $$part || exit 1; }; done; done
+	$(VENV)/mypy deploy/laptop
+	$(VENV)/mypy tests
+
+format: ## Format the code, and mend what ruff can
+	@deploy/laptop/prepare python
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+bench: ## Measure the order path (writes its results to var/bench)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/python tests/bench $(ARGS)
+
+pins: ## Renew every requirements.txt: the newest versions that fit
+	@deploy/laptop/prepare python
+	@exec $(VENV)/python deploy/laptop/pins.py
+
+clean: ## Remove var/: the environment, and the data of make run
+	@deploy/laptop/prepare clean

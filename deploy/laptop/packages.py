@@ -1,0 +1,121 @@
+"""Programs that are not Python's: found where they may lie, else installed with apt. Standard library only."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from progress import StepError, run, say
+
+_HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program that has to be there, and Debian's package that brings it."""
+
+    name: str
+    package: str
+    places: tuple[str, ...] = ()
+
+    def is_there(self) -> bool:
+        if shutil.which(self.name):
+            return True
+        folders = [*self.places, "/usr/sbin", "/sbin", *(f"{p}/{d}" for p in _HOMEBREW for d in ("bin", "sbin"))]
+        return any(
+            os.access(found, os.X_OK) for d in folders for found in Path("/").glob(f"{d.strip('/')}/{self.name}")
+        )
+
+
+BROKER = Program("rabbitmq-server", "rabbitmq-server", ("/usr/lib/rabbitmq/bin",))
+FOR_TESTS = (
+    Program("pg_ctl", "postgresql", ("/usr/lib/postgresql/*/bin",)),
+    Program("ippeveprinter", "cups-ipp-utils"),
+    Program("dbus-daemon", "dbus"),
+    Program("pdftotext", "poppler-utils"),
+    Program("zbarimg", "zbar-tools"),
+    Program("node", "nodejs"),
+    Program("npm", "npm"),
+)
+
+
+def needed(purpose: str) -> list[Program]:
+    """What `run` or `test` needs and is not there. A broker named by `AMQP_URL` or `RABBITMQ_SERVER` replaces ours."""
+    if purpose == "python":
+        return []
+    broker = [] if os.environ.get("RABBITMQ_SERVER") or (purpose == "run" and os.environ.get("AMQP_URL")) else [BROKER]
+    return [program for program in (*broker, *(FOR_TESTS if purpose == "test" else ())) if not program.is_there()]
+
+
+def install(packages: list[str], log: Path) -> None:
+    """Installs Debian packages, after saying so. No service that they bring is started, now or at the next boot.
+
+    Raises:
+        StepError: there is no apt, no right to install, or the installation failed.
+    """
+    rights = _rights(packages)
+    say(f"Installing with apt-get: {' '.join(packages)} (their services are not started)")
+    services_before = _enabled_services()
+    placed_policy = _forbid_starting(rights)
+    try:
+        apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-o", "APT::Status-Fd=1"]
+        apt += ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
+        run("Reading the package lists", [*apt, "update"], log.with_suffix(".lists.log"), sign_of_life=_apt_sign)
+        run("Installing", [*apt, "install", "--no-install-recommends", *packages], log, sign_of_life=_apt_sign)
+    finally:
+        if placed_policy:
+            subprocess.run([*rights, "rm", "-f", str(_POLICY)], check=True)
+    if new := sorted(_enabled_services() - services_before):
+        subprocess.run([*rights, "systemctl", "disable", "--quiet", *new], check=False)
+        say(f"  not started at boot: {' '.join(new)}")
+
+
+def _rights(packages: list[str]) -> list[str]:
+    """The prefix that makes a command the administrator's."""
+    command = f"apt-get install {' '.join(packages)}"
+    way_out = "; or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere" if BROKER.package in packages else ""
+    if not shutil.which("apt-get"):
+        brew = " (macOS: brew install rabbitmq)" if BROKER.package in packages else ""
+        raise StepError(f"Missing: {', '.join(packages)}, to be installed by hand{brew}{way_out}")
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and _sudo_works():
+        return ["sudo"]
+    raise StepError(f"Missing: {', '.join(packages)}. An administrator installs it by: {command}{way_out}")
+
+
+def _sudo_works() -> bool:
+    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return True
+    if not sys.stdin.isatty():
+        return False
+    say("Packages are to be installed; sudo may ask for your password.")
+    return subprocess.run(["sudo", "-v"], check=False).returncode == 0
+
+
+def _forbid_starting(rights: list[str]) -> bool:
+    """Debian asks this file before it starts a service (invoke-rc.d(8)); 101 is "forbidden". False: there is one."""
+    if _POLICY.exists():
+        return False
+    script = f"printf '#!/bin/sh\\nexit 101\\n' >{_POLICY} && chmod 755 {_POLICY}"
+    subprocess.run([*rights, "sh", "-c", script], check=True)
+    return True
+
+
+def _enabled_services() -> set[str]:
+    if not shutil.which("systemctl"):
+        return set()
+    command = ["systemctl", "list-unit-files", "--no-legend", "--state=enabled", "--type=service,socket"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return {line.split()[0] for line in listed.splitlines() if line.strip()}
+
+
+def _apt_sign(line: str) -> str | None:
+    """apt's README.progress-reporting: `pmstatus:<package>:<percent>:<what it does>`, and `dlstatus` alike."""
+    parts = line.split(":", 3)
+    if parts[0] in ("pmstatus", "dlstatus") and len(parts) == 4:
+        return f"{float(parts[2]):3.0f} %  {parts[3]}"
+    return None

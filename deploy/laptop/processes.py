@@ -1,0 +1,132 @@
+"""What the services say about their processes: `services/**/processes.conf`, found by wildcard.
+
+Beside supervisor's `[program:…]` a file has one section `[laptop]`:
+
+    ports   VARIABLE:number, one a line: the port that is preferred; another is taken if that one is in use
+    env     NAME=value, one a line: for every process; what the caller's environment says wins
+    ready   URLs, one a line, that answer 200 when the service is ready
+    show    lines for the one who started it
+
+`${NAME}` is replaced by what the launcher and the sections before it have set.
+"""
+
+import configparser
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+from progress import StepError
+
+PATTERNS = ("services/*/processes.conf", "services/*/*/processes.conf")
+LAST_PRIORITY = 900
+"""Programs from this priority on start when all others are ready."""
+_PORTS = range(20000, 32000)  # below the ranges that systems take the ports of outgoing connections from
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    priority: int
+    service: str
+
+    @property
+    def last(self) -> bool:
+        return self.priority >= LAST_PRIORITY
+
+
+@dataclass
+class Services:
+    """All files together, with the ports chosen and the variables replaced."""
+
+    programs: list[Program] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    ready: list[tuple[str, str]] = field(default_factory=list)
+    """Service and URL."""
+    show: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    """What to tell about ports that were in use."""
+
+
+def read_services(root: Path, given: Mapping[str, str]) -> Services:
+    """Reads all files below `root`.
+
+    Args:
+        given: the launcher's own variables and the caller's environment; they win over `env`.
+
+    Raises:
+        StepError: there is none, or one cannot be read; with the file's name.
+    """
+    files = sorted(file for pattern in PATTERNS for file in root.glob(pattern))
+    if not files:
+        raise StepError(f"expected services/<name>/processes.conf below {root}, found none")
+    services = Services()
+    sections = [(file, _parse(file, services)) for file in files]
+    for file, laptop in sections:  # every port first: a service may need to know another's
+        _choose_ports(file, laptop, services, given)
+    for file, laptop in sections:
+        _read_laptop(file, laptop, services, given)
+    return services
+
+
+def _parse(file: Path, services: Services) -> Mapping[str, str]:
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # the way configparser documents
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"), str(file))
+        for section in parser.sections():
+            kind, _, name = section.partition(":")
+            if kind == "program":
+                priority = parser.getint(section, "priority", fallback=999)
+                services.programs.append(Program(name, priority, file.parent.name))
+    except (configparser.Error, ValueError, OSError) as error:
+        raise StepError(f"{file}: {' '.join(str(error).split())}") from error
+    return parser["laptop"] if parser.has_section("laptop") else {}
+
+
+def _choose_ports(file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str]) -> None:
+    for line in _lines(laptop, "ports"):
+        name, _, number = line.partition(":")
+        wanted = given.get(name, number)
+        if not (name.isidentifier() and wanted.isdecimal() and 0 < int(wanted) < 65536):
+            raise StepError(f"{file}: ports: expected VARIABLE:number, got: {line} ({name}={wanted})")
+        taken = set(services.environment.values())
+        port = int(wanted)
+        if wanted in taken or not is_free(port):
+            port = next(p for p in random.sample(_PORTS, 1000) if str(p) not in taken and is_free(p))
+            services.moved.append(f"Port {wanted} is in use: {name} is {port}")
+        services.environment[name] = str(port)
+
+
+def _read_laptop(file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str]) -> None:
+    def replaced(text: str) -> str:
+        try:
+            return Template(text).substitute({**given, **services.environment})
+        except (KeyError, ValueError) as error:
+            raise StepError(f"{file}: [laptop]: expected a variable that is set, got: {text} ({error})") from error
+
+    for line in _lines(laptop, "env"):
+        name, equals, value = line.partition("=")
+        if not (name.isidentifier() and equals):
+            raise StepError(f"{file}: env: expected NAME=value, got: {line}")
+        services.environment[name] = given.get(name) or replaced(value)
+    services.ready += [(file.parent.name, replaced(line)) for line in _lines(laptop, "ready")]
+    services.show += [replaced(line) for line in _lines(laptop, "show")]
+
+
+def _lines(section: Mapping[str, str], key: str) -> list[str]:
+    return [line.strip() for line in section.get(key, "").splitlines() if line.strip()]
+
+
+def is_free(port: int) -> bool:
+    """Whether this machine's loopback and all-interfaces addresses are both free at that port."""
+    for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - only asked for
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
