@@ -1,0 +1,142 @@
+"""The department as its operator runs it: a process, a broker, a database, HTTP."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pika
+from eventbus.testing import wait_until
+from eventbus.testing.broker import Broker
+from eventbus.testing.builders import an_event
+from eventbus.testing.department_process import DepartmentProcess, Reports
+from eventbus.testing.postgresql import PostgreSQLServer
+
+Start = Callable[..., DepartmentProcess]
+GROUPINGS = ("day", "hour", "region", "product")
+THE_DAY = "from=2026-11-24&to=2026-11-24"
+
+
+def stats(marketing: DepartmentProcess, query: str = THE_DAY) -> dict[str, Any]:
+    status, body = marketing.get(f"/stats?{query}")
+    assert status == 200, body
+    return dict(json.loads(body))
+
+
+def orders(marketing: DepartmentProcess) -> int:
+    return int(stats(marketing)["orders"])
+
+
+def test_order_on_the_bus_is_counted_reported_and_shown(
+    start_marketing: Start, broker: Broker, database_url: str
+) -> None:
+    marketing = start_marketing(database_url=database_url).wait_ready()
+    reports = Reports(broker)
+    event = an_event(region="north", product_ids=(2, 4, 42))
+
+    broker.publish(event, "order.created.north")
+
+    wait_until(lambda: reports.of(event.subject) == ["done"], what="reported done")
+    assert reports.last(event.subject).detail == "counted"
+    groups = stats(marketing, f"{THE_DAY}&group_by=product")["groups"]
+    assert [group["product"] for group in groups] == [2, 4, 42]
+    assert orders(marketing) == 1
+    assert marketing.stop() == 0
+    assert "Daníel" not in marketing.output()
+
+
+def test_events_published_again_to_the_department_leave_every_number_as_it_was(
+    start_marketing: Start, broker: Broker
+) -> None:
+    marketing = start_marketing().wait_ready()
+    reports = Reports(broker)
+    events = [an_event(customer_name=f"Customer {number % 5}") for number in range(30)]
+    for event in events:
+        broker.publish(event, "order.created.north")
+    wait_until(lambda: all(reports.of(event.subject) == ["done"] for event in events), what="30 orders are counted")
+    before = [stats(marketing, f"{THE_DAY}&group_by={group}") for group in GROUPINGS]
+
+    for event in events:
+        broker.publish_body(
+            event.encode(),
+            "marketing",
+            exchange="departments",
+            headers={"bus-routing-key": "order.created.north", "bus-replay": True},
+        )
+    # reported again, one by one: then they have been handled
+    wait_until(lambda: all(len(reports.of(event.subject)) == 2 for event in events), what="the repeats are handled")
+    assert [stats(marketing, f"{THE_DAY}&group_by={group}") for group in GROUPINGS] == before
+    assert len({event.id for event in reports.heard}) == 30, "a repeat reports the same result"
+
+
+def test_killed_while_counting_each_order_counts_once_after_the_restart(start_marketing: Start, broker: Broker) -> None:
+    first = start_marketing().wait_ready()
+    total = 300
+    with broker.channel() as channel:
+        for _ in range(total):
+            event = an_event()
+            properties = pika.BasicProperties(content_type="application/json", message_id=event.id, delivery_mode=2)
+            channel.basic_publish("events", "order.created.north", event.encode(), properties)
+    wait_until(lambda: orders(first) > 0, what="some orders are counted")
+    first.kill()
+
+    second = start_marketing().wait_ready()
+    wait_until(lambda: orders(second) >= total, what="all orders are counted")
+    wait_until(lambda: broker.depth("marketing") == 0, what="the queue is empty")
+    assert second.stop() == 0
+    assert orders(start_marketing().wait_ready()) == total
+
+
+def test_order_that_cannot_be_counted_is_parked_and_the_others_of_its_batch_are_counted(
+    start_marketing: Start, broker: Broker
+) -> None:
+    marketing = start_marketing().wait_ready()
+    reports = Reports(broker)
+    impossible = an_event(created_at="9999-12-31T23:30:00Z")
+    for event in (an_event(), impossible, an_event()):
+        broker.publish(event, "order.created.north")
+
+    parked = broker.wait_message("marketing.dead")
+    assert "created_at" in parked.headers["bus-reason"]
+    wait_until(lambda: orders(marketing) == 2, what="the others are counted")
+    wait_until(lambda: reports.of(impossible.subject) == ["attention"], what="attention is reported")
+
+
+def test_database_away_answers_503_and_counts_when_it_is_back(
+    start_marketing: Start, broker: Broker, own_postgresql: PostgreSQLServer
+) -> None:
+    marketing = start_marketing(database_url=own_postgresql.url()).wait_ready()
+    assert orders(marketing) == 0
+    own_postgresql.stop()
+
+    broker.publish(an_event(), "order.created.north")
+    status, body = marketing.get("/stats")
+    assert status == 503
+    assert json.loads(body)["title"] == "Service Unavailable"
+
+    own_postgresql.start()
+    wait_until(lambda: marketing.get("/stats")[0] == 200 and orders(marketing) == 1, what="the order is counted")
+    assert broker.depth("marketing.dead") == 0
+
+
+def test_questions_are_answered_and_wrong_ones_refused_by_parameter(start_marketing: Start) -> None:
+    marketing = start_marketing().wait_ready()
+
+    answer = stats(marketing, "")
+    assert (answer["timezone"], answer["group_by"], answer["orders"]) == ("Europe/Berlin", "day", 0)
+    assert len(answer["groups"]) == 30
+    assert answer["groups"][-1]["day"] == answer["to"]
+    for query, parameter in [("group_by=week", "group_by"), ("from=yesterday", "from"), ("until=2026-01-01", "until")]:
+        status, body = marketing.get(f"/stats?{query}")
+        problem = json.loads(body)
+        assert (status, problem["status"], problem["parameter"]) == (400, 400, parameter)
+        assert problem["detail"].startswith(f"{parameter}: ")
+
+
+def test_other_time_zone_than_the_database_has_counted_in_ends_the_process_with_one_line(
+    start_marketing: Start,
+) -> None:
+    start_marketing().wait_ready().stop()
+
+    changed = start_marketing(timezone="Asia/Tokyo")
+    assert changed.process.wait(30) == 78
+    assert changed.output().splitlines()[-1].startswith("configuration: timezone: expected Europe/Berlin")
