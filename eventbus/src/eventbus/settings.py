@@ -20,7 +20,7 @@ EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: a supervisor does not restart a process that ends with it."""
 
 _PASSWORD_IN_URL = re.compile(r"(://[^/\s:@]*:)[^@\s]*@")
-_SECRET_KEY = re.compile(r"password|secret|token|credential", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"password|secret|token|credential|_key$", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -58,7 +58,7 @@ def load(model: type[SettingsT], path: Path, environ: Mapping[str, str] = os.env
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: expected a readable YAML file, got: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date like 1710-10-00
         raise SettingsError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, got: {type(document).__name__}")
