@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from sap_sandbox import master_data
 from sap_sandbox.deep_insert import Row, SalesOrderRequest
@@ -10,6 +10,8 @@ from sap_sandbox.errors import BadRequestError
 from sap_sandbox.messages import Message, Sim
 from sap_sandbox.settings import SandboxSettings
 from sap_sandbox.store import NumberTakenError, RangeUsedUpError, Store
+
+_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _completed_item(item: Row, header: Row, settings: SandboxSettings) -> Row:
         "RequestedQuantityUnit": item["RequestedQuantityUnit"] or "PC",
         "SalesOrderItemCategory": item["SalesOrderItemCategory"] or "TAN",
         "PurchaseOrderByCustomer": item["PurchaseOrderByCustomer"] or header["PurchaseOrderByCustomer"],
-        "NetAmount": round(quantity * price, 2),
+        "NetAmount": (quantity * price).quantize(_CENT, ROUND_HALF_UP),
     }
 
 

@@ -1,0 +1,112 @@
+"""`python -m sap_sandbox`: what is booked outlives restarts, a stop drains, a wrong configuration is one line."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+
+def test_orders_and_numbers_outlive_a_restart(start_process: Any, an_order: Any) -> None:
+    first = start_process()
+    caller = first.caller()
+    assert caller.create(an_order("WEB-1")).json()["d"]["SalesOrder"] == "1"
+    assert first.end() == 0
+
+    second = start_process()
+    caller_again = second.caller()
+
+    assert caller_again.references() == ["WEB-1"]
+    assert caller_again.create(an_order("WEB-2")).json()["d"]["SalesOrder"] == "2"
+    assert second.stats()["references"] == {"WEB-1": 1, "WEB-2": 1}
+
+
+def test_sessions_end_with_the_process(start_process: Any, an_order: Any) -> None:
+    first = start_process()
+    old = first.caller()
+    first.end()
+    second = start_process()
+    second.caller()
+
+    old.url = old.url.replace(first.origin, second.origin)
+
+    assert old.create(an_order()).headers["x-csrf-token"] == "Required"
+
+
+def test_stopped_sandbox_books_what_it_took(
+    start_process: Any, an_order: Any, in_background: Any, wait_until: Any
+) -> None:
+    sandbox = start_process(
+        SAP_SANDBOX_LATENCY_MS="1200", SAP_SANDBOX_LATENCY_SIGMA="0", SAP_SANDBOX_WORK_PROCESSES="1"
+    )
+    caller = sandbox.caller()
+    connection = caller.begin_create(an_order("GONE"))
+    wait_until(lambda: sandbox.stats()["in_hand"] == 1)
+    connection.close()
+    waiting = in_background(lambda: caller.create(an_order("WAITS")))
+    wait_until(lambda: sandbox.stats()["in_hand"] == 2)
+
+    assert sandbox.end() == 0
+    wait_until(lambda: bool(waiting))
+    assert waiting[0].status_code == 201
+    again = start_process()
+    again.caller()
+    assert again.stats()["references"] == {"GONE": 1, "WAITS": 1}
+
+
+def test_killed_sandbox_keeps_what_it_answered(start_process: Any, an_order: Any) -> None:
+    sandbox = start_process(SAP_SANDBOX_LATENCY_MS="1")
+    caller = sandbox.caller()
+    answered = [caller.create(an_order(f"WEB-{n}")).status_code for n in range(20)]
+
+    sandbox.end(signal.SIGKILL)
+
+    assert set(answered) == {201}
+    assert start_process().caller().references() == [f"WEB-{n}" for n in range(20)]
+
+
+def test_health_answers_without_login(start_process: Any) -> None:
+    sandbox = start_process()
+    sandbox.caller()
+    answer = requests.get(f"{sandbox.origin}/healthz", timeout=10)
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"SAP_SANDBOX_PORT": "http"}, "port"),
+        ({"SAP_SANDBOX_WORK_PROCESSES": "0"}, "work_processes"),
+        ({"SAP_SANDBOX_DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"SAP_CLIENT": "1"}, "client"),
+    ],
+)
+def test_wrong_configuration_ends_with_one_line(start_process: Any, environ: dict[str, str], named: str) -> None:
+    sandbox = start_process(**environ)
+    assert sandbox.process.wait(20) == 78
+    assert len(sandbox.output.splitlines()) == 1
+    assert named in sandbox.output
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("colour: red", "colour"),
+        ("external_range: {first: 1, last: 5}", "external_range"),
+        ("internal_range: {first: 9, last: 5}", "first to be at most last"),
+        ("sales_areas: [1710/10]", "sales_areas"),
+        ("sales_areas: [1710-10-00]", "expected YAML"),  # a date to YAML, and none of the calendar
+    ],
+)
+def test_wrong_file_ends_with_one_line(start_process: Any, tmp_path: Path, line: str, named: str) -> None:
+    key = line.partition(":")[0]
+    shipped = (Path(__file__).parent.parent / "config.yaml").read_text().splitlines()
+    config = tmp_path / "config.yaml"
+    config.write_text("\n".join([*(kept for kept in shipped if not kept.startswith(f"{key}:")), line]))
+
+    sandbox = start_process(CONFIG_FILE=str(config))
+
+    assert sandbox.process.wait(20) == 78
+    assert len(sandbox.output.splitlines()) == 1
+    assert named in sandbox.output
