@@ -25,7 +25,7 @@ IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 PRODUCT_IDS = "product_ids"
 PRODUCT_IDS_ALIAS = "products_ids"
 """The API's first published example spelled it so."""
-_FIELDS = ("customer_name", PRODUCT_IDS, PRODUCT_IDS_ALIAS, "region")
+_FIELDS = frozenset(("customer_name", PRODUCT_IDS, PRODUCT_IDS_ALIAS, "region"))
 
 _KEY = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_CHARACTERS_MAX)
 _REGION = re.compile(REGION_PATTERN.removeprefix("^").removesuffix("$"))
@@ -104,11 +104,9 @@ def parse_order(body: bytes, default_region: str) -> OrderRequest:
     name = _customer_name(document, errors)
     product_ids = _product_ids(document, errors)
     region = _region(document, default_region, errors)
-    errors.extend(
-        FieldError(_shown(field), "is not a field of an order", f"#/{_escaped(field)}")
-        for field in document
-        if field not in _FIELDS
-    )
+    if not _FIELDS.issuperset(document):
+        unknown = [field for field in document if field not in _FIELDS]
+        errors += [FieldError(_shown(each), "is not a field of an order", f"#/{_escaped(each)}") for each in unknown]
     if errors:
         raise _invalid(errors)
     return OrderRequest(name, product_ids, region)

@@ -29,7 +29,12 @@ class SqliteRunner:
 
     def __init__(self, url: str) -> None:
         self._engine = database.create_engine(
-            url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args={"timeout": LOCK_WAIT_S}
+            url,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_reset_on_return=None,
+            connect_args={"timeout": LOCK_WAIT_S},
         )
         self._wakeup = SqliteWakeup(url)
 
