@@ -61,7 +61,7 @@ def install(packages: list[str], log: Path) -> None:
     services_before = _enabled_services()
     placed_policy = _forbid_starting(rights)
     try:
-        apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-o", "APT::Status-Fd=1"]
+        apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q"]
         apt += ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
         run("Reading the package lists", [*apt, "update"], log.with_suffix(".lists.log"), sign_of_life=_apt_sign)
         run("Installing", [*apt, "install", "--no-install-recommends", *packages], log, sign_of_life=_apt_sign)
@@ -114,8 +114,4 @@ def _enabled_services() -> set[str]:
 
 
 def _apt_sign(line: str) -> str | None:
-    """apt's README.progress-reporting: `pmstatus:<package>:<percent>:<what it does>`, and `dlstatus` alike."""
-    parts = line.split(":", 3)
-    if parts[0] in ("pmstatus", "dlstatus") and len(parts) == 4:
-        return f"{float(parts[2]):3.0f} %  {parts[3]}"
-    return None
+    return line if line.startswith(("Get:", "Hit:", "Selecting", "Preparing", "Unpacking", "Setting up")) else None

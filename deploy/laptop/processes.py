@@ -2,9 +2,9 @@
 
 Beside supervisor's `[program:…]` a file has one section `[laptop]`:
 
-    ports   VARIABLE:number, one a line: the port that is preferred; another is taken if that one is in use
+    ports   VARIABLE:number …: the port that is preferred; another is taken if that one is in use
     env     NAME=value, one a line: for every process; what the caller's environment says wins
-    ready   URLs, one a line, that answer 200 when the service is ready
+    ready   URLs that answer 200 when a program is ready: the one called x if it is written with ${X_PORT}
     show    lines for the one who started it
 
 `${NAME}` is replaced by what the launcher and the sections before it have set.
@@ -13,7 +13,7 @@ Beside supervisor's `[program:…]` a file has one section `[laptop]`:
 import configparser
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -37,14 +37,22 @@ class Program:
         return self.priority >= LAST_PRIORITY
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """A URL that answers 200 when the program is ready."""
+
+    program: str
+    url: str
+    last: bool
+
+
 @dataclass
 class Services:
     """All files together, with the ports chosen and the variables replaced."""
 
     programs: list[Program] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
-    ready: list[tuple[str, str]] = field(default_factory=list)
-    """Service and URL."""
+    ready: list[Readiness] = field(default_factory=list)
     show: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     """What to tell about ports that were in use."""
@@ -87,7 +95,7 @@ def _parse(file: Path, services: Services) -> Mapping[str, str]:
 
 
 def _choose_ports(file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str]) -> None:
-    for line in _lines(laptop, "ports"):
+    for line in laptop.get("ports", "").split():
         name, _, number = line.partition(":")
         wanted = given.get(name, number)
         if not (name.isidentifier() and wanted.isdecimal() and 0 < int(wanted) < 65536):
@@ -95,7 +103,7 @@ def _choose_ports(file: Path, laptop: Mapping[str, str], services: Services, giv
         taken = set(services.environment.values())
         port = int(wanted)
         if wanted in taken or not is_free(port):
-            port = next(p for p in random.sample(_PORTS, 1000) if str(p) not in taken and is_free(p))
+            port = free_port(taken)
             services.moved.append(f"Port {wanted} is in use: {name} is {port}")
         services.environment[name] = str(port)
 
@@ -112,7 +120,10 @@ def _read_laptop(file: Path, laptop: Mapping[str, str], services: Services, give
         if not (name.isidentifier() and equals):
             raise StepError(f"{file}: env: expected NAME=value, got: {line}")
         services.environment[name] = given.get(name) or replaced(value)
-    services.ready += [(file.parent.name, replaced(line)) for line in _lines(laptop, "ready")]
+    for text in laptop.get("ready", "").split():
+        program = next((p for p in services.programs if f"${{{p.name.upper()}_PORT}}" in text), None)
+        name, last = (program.name, program.last) if program else (file.parent.name, False)
+        services.ready.append(Readiness(name, replaced(text), last))
     services.show += [replaced(line) for line in _lines(laptop, "show")]
 
 
@@ -130,3 +141,11 @@ def is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+def free_port(taken: Collection[str] = ()) -> int:
+    """A port that nothing listens at, and that is not in `taken`."""
+    for port in random.sample(_PORTS, 1000):
+        if str(port) not in taken and is_free(port):
+            return port
+    raise StepError(f"expected a free port between {_PORTS.start} and {_PORTS.stop}, found none")

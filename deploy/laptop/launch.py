@@ -1,0 +1,229 @@
+"""An instance of the whole bus on this machine: started in order, watched, and drained in the opposite order."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from broker import Broker, choose_broker
+from environment import callers_environment, own_variables, variables_of_settings, write_environment
+from eventbus.operator.private_node import NodeStartError
+from eventbus.settings import EXIT_CONFIGURATION
+from processes import Readiness, Services, read_services
+from progress import StepError, say
+from supervision import BROKER, DRAIN_S_MAX, Process, Supervisor
+
+READY_TIMEOUT_S = 120
+POLL_S = 0.3
+LOG_LINES = 12
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, SIGTERM, the terminal was closed, or `make` has gone. No error: the way to end."""
+
+
+class Launch:
+    """`with Launch(root, folder) as launch:` runs everything; leaving it drains and stops everything."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder = root, folder
+        self.variables: dict[str, str] = {}
+        self.broker: Broker
+        self.services: Services
+        self.supervisor: Supervisor | None = None
+        self._parent = os.getppid() if "MAKELEVEL" in os.environ else None
+        self._restarts: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._interrupt)
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def watch(self) -> None:
+        """Returns never: tells what died and started again, until interrupted.
+
+        Raises:
+            StepError: a process refuses its configuration (exit code 78), or the supervisor has gone.
+        """
+        while True:
+            self._look()
+            time.sleep(POLL_S)
+
+    def wait_a_moment(self) -> None:
+        """For whoever waits for something: `watch`, once."""
+        self._look()
+        time.sleep(POLL_S)
+
+    def _start(self) -> None:
+        given = callers_environment()
+        for folder in (self.folder, self.folder / "log", self.folder / "data"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "env").unlink(missing_ok=True)
+        own = own_variables(self.folder, given)
+        self.broker = choose_broker(self.folder / "broker", given)
+        own |= self.broker.environment
+        self.services = read_services(self.root, given | own)
+        for line in self.services.moved:
+            say(f"  {line}")
+        self.variables = own | variables_of_settings(self.root, given) | self.services.environment | own
+        self.supervisor = Supervisor(self.root, self.folder, self.services, self.broker.node)
+        self.supervisor.start({**given, **self.variables})
+        self._start_broker()
+        programs = self.services.programs
+        self._start_tier([p.name for p in programs if not p.last], [r for r in self.services.ready if not r.last])
+        self._start_tier([p.name for p in programs if p.last], [r for r in self.services.ready if r.last])
+        write_environment(self.folder / "env", self.variables)
+
+    def _start_broker(self) -> None:
+        assert self.supervisor is not None
+        if node := self.broker.node:
+            with _timed("RabbitMQ"):
+                self.supervisor.start_programs([BROKER])
+                try:
+                    node.wait_ready()
+                except NodeStartError as error:
+                    raise StepError(str(error)) from error
+        command = ["bus", "topology", "declare"]
+        environment = {**os.environ, **self.variables}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StepError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+
+    def _start_tier(self, names: Sequence[str], waits: Sequence[Readiness]) -> None:
+        """Starts these and waits until all are ready, or have simply stayed up where they have no URL."""
+        assert self.supervisor is not None
+        started = time.monotonic()
+        self.supervisor.start_programs(names)
+        pending = list(waits)
+        while pending:
+            self._look(quiet=True)
+            for readiness in [each for each in pending if _answers(each.url)]:
+                pending.remove(readiness)
+                say(f"  {readiness.program:<14} ready after {time.monotonic() - started:.1f} s")
+            if time.monotonic() - started > READY_TIMEOUT_S:
+                late = sorted({each.program for each in pending})
+                raise StepError(f"Not ready after {READY_TIMEOUT_S} s: {', '.join(late)}\n{self._log_tails(late)}")
+            time.sleep(0.1)
+
+    def _look(self, quiet: bool = False) -> None:
+        assert self.supervisor is not None
+        if self._parent is not None and os.getppid() != self._parent:
+            raise Interrupted
+        for process in self.supervisor.processes():
+            ended = process.state in ("BACKOFF", "EXITED", "FATAL")
+            if ended and process.exit_code == EXIT_CONFIGURATION:
+                raise StepError(self._last_line(process.name))
+            if ended:
+                self._tell_restart(process, quiet)
+            elif process.state == "RUNNING":
+                self._restarts.pop(process.name, None)
+        if not self.supervisor.alive():
+            raise StepError(f"The supervisor has ended: see {self.supervisor.log('supervisord')}")
+
+    def _tell_restart(self, process: Process, quiet: bool) -> None:
+        """Once for each time that it ends, on the terminal."""
+        assert self.supervisor is not None
+        told = self._restarts.get(process.name)
+        if told is None and not quiet:
+            log = os.path.relpath(self.supervisor.log(process.name))
+            what = "ended" if process.state == "EXITED" else "ended, starts again"
+            say(f"  {process.name} {what} ({process.description}); its log: {log}")
+        self._restarts[process.name] = process.exit_code
+
+    def _stop(self) -> None:
+        """Drains tier after tier, the gateway first, the broker last. A second interrupt ends all at once."""
+        if self.supervisor is None:
+            return
+        try:
+            if self.supervisor.alive():
+                for names in self.supervisor.tiers():
+                    self._stop_tier(names)
+        except Interrupted:
+            say("Not waiting any longer")
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            self.supervisor.end()
+            if self.broker.node:
+                self.broker.node.end_leftover()
+
+    def _stop_tier(self, names: list[str]) -> None:
+        assert self.supervisor is not None
+        if not (running := self.supervisor.running(names)):
+            return
+        say(f"Stopping {', '.join(running)}")
+        self.supervisor.stop_programs(running)
+        deadline = time.monotonic() + DRAIN_S_MAX
+        while self.supervisor.running(names) and self.supervisor.alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _last_line(self, program: str) -> str:
+        assert self.supervisor is not None
+        text = self.supervisor.log(program).read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.startswith("configuration: ")] or text.splitlines() or [""]
+        return f"{program}: {lines[-1]}"
+
+    def _log_tails(self, programs: Sequence[str]) -> str:
+        assert self.supervisor is not None
+        out = []
+        for log in filter(Path.exists, map(self.supervisor.log, programs)):
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            out += [f"{log}:", *(f"  {line[:400]}" for line in tail)]
+        return "\n".join(out)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        raise Interrupted
+
+
+@contextlib.contextmanager
+def sole(folder: Path) -> Iterator[None]:
+    """Holds the instance's lock: one launcher for each folder.
+
+    Raises:
+        StepError: another holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise StepError(f"It runs already (process {lock.read().strip()}): {folder}") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _timed(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    say(f"  {name:<14} ready after {time.monotonic() - started:.1f} s")
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy between us and loopback
+    try:
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
