@@ -30,7 +30,17 @@ def parse_rfc3339(text: object) -> datetime:
     else:
         text = seconds
     leap_second = text[17:19] == "60"
-    return datetime.fromisoformat(f"{text[:17]}59{text[19:]}" if leap_second else text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{text[:17]}59{text[19:]}" if leap_second else text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time lies outside the years 1 to 9999 in UTC") from None
+
+
+def check_text(text: str) -> str:
+    """The text itself. Raises ValueError for a character that a CloudEvents string may not hold."""
+    if refused := refused_character(text):
+        raise ValueError(f"must not contain control characters or lone surrogates, contains {refused}")
+    return text
 
 
 def refused_character(text: str) -> str | None:

@@ -9,7 +9,15 @@ from eventbus.contract.routing import check_pattern
 
 PATTERNS_MAX = 64
 
-Pattern = Annotated[StrictStr, AfterValidator(check_pattern)]
+
+def _possible_pattern(pattern: str) -> str:
+    try:
+        return check_pattern(pattern)
+    except ValueError:  # its text repeats the pattern, which may be anything here: it would stand in a reason
+        raise ValueError("expected words, * or #, joined by dots, 255 bytes at most") from None
+
+
+Pattern = Annotated[StrictStr, AfterValidator(_possible_pattern)]
 
 
 class DepartmentJoined(BaseModel):

@@ -7,11 +7,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr, ValidationError
 from pydantic_core import to_json
 
 from eventbus.contract import identity
-from eventbus.contract._text import parse_rfc3339, rfc3339
+from eventbus.contract._text import check_text, parse_rfc3339, rfc3339
 from eventbus.contract.department import DepartmentJoined, DepartmentLeft
 from eventbus.contract.order import OrderCreated, OrderProgressed
 from eventbus.contract.routing import event_type, qualifier
@@ -20,6 +20,8 @@ CONTENT_TYPE = "application/cloudevents+json"
 ACCEPTED_CONTENT_TYPES = (CONTENT_TYPE, "application/json")
 ORDERS_SOURCE = "/orders"
 SEQUENCE_OF_CREATED = "0001"
+ID_BYTES_MAX = 255
+"""An event's id is its message's `message_id`, which AMQP 0-9-1 writes as a short string."""
 
 DATA_MODELS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {
@@ -31,15 +33,16 @@ DATA_MODELS: Mapping[str, type[BaseModel]] = MappingProxyType(
 )
 """The data of each event type of the contract. Data of other types is a plain mapping."""
 
-_QUALIFYING_FIELD = {
+QUALIFYING_FIELD = {
     "order.created": "region",
     "order.progressed": "department",
     "department.joined": "department",
     "department.left": "department",
 }
+"""The field of the data that the routing key's third word must equal."""
 
 Data_co = TypeVar("Data_co", covariant=True)
-_Text = Annotated[StrictStr, Field(min_length=1)]
+_Text = Annotated[StrictStr, Field(min_length=1), AfterValidator(check_text)]
 
 
 class UndecodableError(ValueError):
@@ -52,7 +55,7 @@ class Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     specversion: Annotated[StrictStr, Field(pattern=r"^1\.[0-9]+$")]
-    id: _Text
+    id: Annotated[_Text, Field(max_length=ID_BYTES_MAX)]
     source: _Text
     type: _Text
     subject: _Text = Field(description="order number; of an announcement the department's name")
@@ -155,7 +158,7 @@ def announcement(data: Announcement, time: datetime) -> Event[Announcement]:
 
 def routing_key_of(event: Event[Any]) -> str:
     """The routing key under which this event was published first, as far as the event itself tells."""
-    field = _QUALIFYING_FIELD.get(event.type)
+    field = QUALIFYING_FIELD.get(event.type)
     return f"{event.type}.{getattr(event.data, field)}" if field else event.type
 
 
@@ -178,7 +181,7 @@ def decode(body: bytes, content_type: str | None, routing_key: str | None) -> Ev
     data: Any = envelope.data
     if model := DATA_MODELS.get(envelope.type):
         data = _validated(model, data, "data.")
-        field = _QUALIFYING_FIELD[envelope.type]
+        field = QUALIFYING_FIELD[envelope.type]
         if routing_key is not None and getattr(data, field) != qualifier(routing_key):
             raise UndecodableError(f"data.{field} differs from the third word of the routing key")
     return Event(

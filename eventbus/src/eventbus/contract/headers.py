@@ -35,12 +35,11 @@ class BusHeaders:
     def read(cls, headers: Mapping[str, Any] | None) -> "BusHeaders":
         """The `bus-` headers among these. Never raises."""
         headers = headers or {}
-        attempt = headers.get("bus-attempt")
         key = headers.get("bus-routing-key")
         reason = headers.get("bus-reason")
         reason_class = headers.get("bus-reason-class")
         return cls(
-            attempt=attempt if type(attempt) is int and 1 <= attempt <= ATTEMPT_MAX else 0,
+            attempt=_attempt(headers.get("bus-attempt")),
             routing_key=key
             if isinstance(key, str) and 1 <= len(key.encode("utf-8", "replace")) <= ROUTING_KEY_BYTES_MAX
             else None,
@@ -98,6 +97,12 @@ def redriven(headers: Mapping[str, Any] | None, routing_key: str | None) -> dict
 def _is_replaced(name: object) -> bool:
     # a name that is not UTF-8 arrives as bytes: a stranger's, kept
     return isinstance(name, str) and (name in _BROKER_HEADERS or name.startswith((*_BROKER_PREFIXES, _OUR_PREFIX)))
+
+
+def _attempt(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= ATTEMPT_MAX:
+        return int(value)  # pika reads an integer of 64 bits as a subclass
+    return 0
 
 
 def _moment(value: object) -> datetime | None:

@@ -14,7 +14,7 @@ from pydantic import (
     StrictStr,
 )
 
-from eventbus.contract._text import parse_rfc3339, refused_character, rfc3339
+from eventbus.contract._text import check_text, parse_rfc3339, rfc3339
 from eventbus.contract.routing import DEPARTMENT_PATTERN, REGION_PATTERN
 
 CUSTOMER_NAME_CHARACTERS_MAX = 200
@@ -35,9 +35,7 @@ def check_customer_name(name: str) -> str:
     name = name.strip()
     if not 1 <= len(name) <= CUSTOMER_NAME_CHARACTERS_MAX:
         raise ValueError(f"must have 1 to {CUSTOMER_NAME_CHARACTERS_MAX} characters, has {len(name)}")
-    if refused := refused_character(name):
-        raise ValueError(f"must not contain control characters or lone surrogates, contains {refused}")
-    return name
+    return check_text(name)
 
 
 Moment = Annotated[
