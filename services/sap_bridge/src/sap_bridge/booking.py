@@ -1,0 +1,235 @@
+"""One order, one sales order: the steps from an event to a booking, and what each end of them means.
+
+    new → sending → booked
+     ↑       ↓↑
+     └── rejected
+
+`sending` is committed before SAP is called and left only when the outcome is known. A row found in it may be booked:
+SAP is asked, and booked again only if it shows nothing once the settle time has passed, because its work process may
+commit after our time-out.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn, Protocol, TypeVar
+
+import sqlalchemy as sa
+from eventbus.contract import Event, OrderCreated
+from eventbus.department.ledger import (
+    DETAIL_CHARACTERS_MAX,
+    NEW,
+    Entry,
+    Held,
+    Key,
+    LeaseLostError,
+    Ledger,
+    Settled,
+    advisory_lock,
+)
+from eventbus.department.outcomes import Blocked, Done, Later, Outcome, Permanent, Transient
+from eventbus.logs import get_logger
+from sqlalchemy.engine import Connection, Engine
+
+from sap_bridge import metrics
+from sap_bridge.client import Answer, Found, SapClient
+from sap_bridge.errors import Verdict
+from sap_bridge.mapping import Mapping, MappingError, SalesOrder
+
+SENDING, BOOKED, REJECTED = "sending", "booked", "rejected"
+FINAL_STATES = (BOOKED,)
+"""A rejected order may be tried again: whoever redrives it has mended something."""
+MARGIN_S = 5.0
+"""Between the last call's end and the handler's limit, for the ledger."""
+LEASE_MARGIN_S = 10.0
+"""By which the lease outlives the handler, and clocks of two machines may differ."""
+WAIT_S = 1.0
+"""Until a row that another worker is about to finish is looked at again."""
+
+log = get_logger(__name__)
+Result = TypeVar("Result")
+
+
+class Transactions(Protocol):
+    """What runs our work in a transaction (`eventbus.department.Database` injects it)."""
+
+    @property
+    def engine(self) -> Engine:
+        """Of the ledger's database."""
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work(connection)` returns, after its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times of one booking, in seconds."""
+
+    handler_s: float
+    """The handler's limit: lease and deadline follow from it."""
+    settle_s: float
+    look_up_always: bool = False
+    """Ask SAP also before the first booking of an order: the ledger was lost."""
+
+
+class Booking:
+    """Books orders through one client, with one ledger."""
+
+    def __init__(
+        self, client: SapClient, mapping: Mapping, ledger: Ledger, transactions: Transactions, limits: Limits
+    ) -> None:
+        self._client = client
+        self._mapping = mapping
+        self._ledger = ledger
+        self._transactions = transactions
+        self._limits = limits
+
+    def book(self, event: Event[OrderCreated]) -> Outcome:
+        """Done with SAP's number once the order is booked, now or earlier; Later while that cannot be told.
+
+        Raises:
+            Transient, Blocked, Permanent: as `errors.py` reads SAP's answer; Transient too without the database.
+        """
+        if (pause_s := self._client.pause_left_s()) > 0:
+            return Later(pause_s, "SAP asked for a pause")
+        try:
+            return self._claim_and_book(event)
+        except LeaseLostError:
+            # another worker finds in SAP what we may have done there
+            log.warning("lease lost", order=event.data.order_number, event_id=event.id)
+            return Later(WAIT_S, "another worker has taken over")
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            raise Transient(f"the ledger's database failed: {type(error).__name__}") from error
+
+    def _claim_and_book(self, event: Event[OrderCreated]) -> Outcome:
+        deadline = time.monotonic() + self._limits.handler_s - MARGIN_S
+        key = Key(event.data.order_number, event.type)
+        lease_s = self._limits.handler_s + LEASE_MARGIN_S
+        owner = f"{socket.gethostname()[:24]}/{os.getpid()}/{uuid.uuid4().hex}"
+        claim = self._transactions.run(
+            lambda connection: self._ledger.claim(connection, key, event.id, owner, lease_s, final_states=FINAL_STATES)
+        )
+        if isinstance(claim, Settled):
+            return Done(claim.entry.reference, claim.entry.detail)
+        if isinstance(claim, Held):
+            return Later(claim.seconds_left + WAIT_S, "another worker is booking this order")
+        with advisory_lock(self._transactions.engine, key) as ours:
+            if not ours:  # a worker whose lease ran out is still in its call
+                self._release(claim.entry)
+                return Later(self._limits.settle_s, "another worker's call of SAP has not ended")
+            return self._book_claimed(claim.entry, event.data, deadline)
+
+    def _book_claimed(self, entry: Entry, order: OrderCreated, deadline: float) -> Outcome:
+        sales_order = self._sales_order(entry, order)
+        if entry.last_sent_at is not None or self._limits.look_up_always:
+            found = self._look_up(entry, sales_order, order, deadline)
+            if found.numbers:
+                return self._found(entry, found)
+            if (left_s := self._settle_left_s(entry)) > 0:
+                self._release(entry)
+                return Later(left_s, "SAP may still be booking this order")
+        entry = self._sending(entry, sales_order)
+        answer = self._client.create(sales_order, deadline)
+        return self._conclude(entry, order, answer)
+
+    def _sales_order(self, entry: Entry, order: OrderCreated) -> SalesOrder:
+        try:
+            return self._mapping.sales_order(order)
+        except MappingError as error:
+            if entry.state == SENDING:  # the outcome of an earlier call stays open
+                self._release(entry)
+            else:
+                self._advance(entry, REJECTED, detail=str(error)[:DETAIL_CHARACTERS_MAX])
+            raise Permanent(str(error)) from error
+
+    def _look_up(self, entry: Entry, sales_order: SalesOrder, order: OrderCreated, deadline: float) -> Found:
+        # where it was sent to, though the mapping may have changed since
+        sent = {"reference": sales_order.reference} | _address(sales_order) | dict(entry.extra)
+        found = self._client.find(sent["reference"], sent["sold_to"], sent["organization"], deadline)
+        if isinstance(found, Answer):
+            self._release(entry)
+            self._raise(found, "look-up: " + _redacted(found.reason, order))
+        return found
+
+    def _found(self, entry: Entry, found: Found) -> Done:
+        metrics.FOUND_BY_LOOK_UP.inc()
+        number, *others = found.numbers
+        detail = None
+        if others:
+            metrics.DUPLICATES.inc()
+            detail = f"possible duplicate: SAP also has {', '.join(others)}"[:DETAIL_CHARACTERS_MAX]
+            log.error("possible duplicate in SAP", order=entry.order_number, sales_orders=found.numbers)
+        booked = self._advance(entry, BOOKED, reference=number, detail=detail)
+        return Done(booked.reference, booked.detail)
+
+    def _settle_left_s(self, entry: Entry) -> float:
+        if entry.state != SENDING or entry.last_sent_at is None:
+            return 0.0  # the last call surely had no effect
+        settled = entry.last_sent_at + timedelta(seconds=self._limits.settle_s)
+        return (settled - self._ledger.clock()).total_seconds()
+
+    def _sending(self, entry: Entry, sales_order: SalesOrder) -> Entry:
+        now = self._ledger.clock()
+        return self._transactions.run(
+            lambda connection: self._ledger.advance(
+                connection,
+                entry,
+                SENDING,
+                attempt=entry.attempt + 1,
+                first_sent_at=entry.first_sent_at or now,
+                last_sent_at=now,
+                extra={"reference": sales_order.reference} | _address(sales_order),
+            )
+        )
+
+    def _conclude(self, entry: Entry, order: OrderCreated, answer: Answer) -> Done:
+        reason = _redacted(answer.reason, order)
+        if answer.verdict is Verdict.BOOKED:
+            for warning in answer.warnings:
+                log.warning("SAP booked with a warning", order=order.order_number, warning=_redacted(warning, order))
+            return Done(self._booked(entry, answer).reference)
+        if answer.verdict is Verdict.UNKNOWN:
+            self._release(entry)
+        elif answer.verdict is Verdict.PERMANENT:
+            self._advance(entry, REJECTED, detail=reason)
+        else:
+            self._advance(entry, NEW, detail=reason)
+        self._raise(answer, reason)
+
+    def _booked(self, entry: Entry, answer: Answer) -> Entry:
+        try:
+            return self._advance(entry, BOOKED, reference=answer.number)
+        except Exception:
+            # the next worker finds it in SAP
+            log.warning("booked, but not in the ledger", order=entry.order_number, sales_order=answer.number)
+            raise
+
+    def _raise(self, answer: Answer, reason: str) -> NoReturn:
+        if answer.verdict in (Verdict.AUTH, Verdict.CONFIG):
+            raise Blocked(reason)
+        if answer.verdict is Verdict.PERMANENT:
+            raise Permanent(reason)
+        raise Transient(reason, retry_after=answer.retry_after_s)
+
+    def _advance(self, entry: Entry, state: str, *, reference: str | None = None, detail: str | None = None) -> Entry:
+        return self._transactions.run(
+            lambda connection: self._ledger.advance(
+                connection, entry, state, release=True, reference=reference, detail=detail
+            )
+        )
+
+    def _release(self, entry: Entry) -> None:
+        self._transactions.run(lambda connection: self._ledger.release(connection, entry))
+
+
+def _address(sales_order: SalesOrder) -> dict[str, str]:
+    return {"sold_to": sales_order.sold_to, "organization": sales_order.organization}
+
+
+def _redacted(text: str, order: OrderCreated) -> str:
+    """SAP quotes what it refuses: the customer's name must not reach logs and reasons."""
+    return text.replace(order.customer_name, "[name]")

@@ -1,0 +1,171 @@
+"""One HTTP request to SAP: no cookie jar, no environment, no redirect, no repeat of anything that SAP may have seen."""
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from sap_bridge.errors import Signal
+from sap_bridge.pace import Pace
+from sap_bridge.settings import SapSettings
+
+CONNECTION_IDLE_S_MAX = 45.0
+"""ICM closes idle connections after 60 s (icm/keep_alive_timeout); what is sent into a closing one may be lost."""
+CONNECT_RETRIES = 2
+CALL_S_MIN = 1.0
+"""With less time left a call is not begun."""
+
+
+class Transport:
+    """Sends requests to the service of the settings, some at a time. Threads and greenlets may share it."""
+
+    def __init__(self, settings: SapSettings, *, idle_s_max: float = CONNECTION_IDLE_S_MAX) -> None:
+        self._settings = settings
+        self._slots = threading.BoundedSemaphore(settings.max_concurrency)
+        self._pace = Pace(settings.max_rps)
+        self._session = session = requests.Session()
+        session.trust_env = False  # REQUESTS_CA_BUNDLE would beat `verify`; .netrc would replace the login
+        session.verify = settings.ca_file or True
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.headers.update(_headers(settings))
+        adapter = _Adapter(settings.max_concurrency, idle_s_max)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout_s: float,
+        deadline: float,
+    ) -> tuple[Signal, list[str]]:
+        """What came back, read wholly, and its `Set-Cookie` headers. Never raises for what the network does.
+
+        Args:
+            method: GET or POST.
+            path: what follows the service's root, with its query.
+            headers: besides those of every request.
+            body: JSON.
+            timeout_s: longest silence of SAP.
+            deadline: of `time.monotonic()`; the call is not begun, or cut short, where that comes first.
+        """
+        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return Signal(None, failure="not sent: no free slot in time", sent=False), []
+        try:
+            self._pace.wait()
+            left_s = deadline - time.monotonic()
+            if left_s < CALL_S_MIN:
+                return Signal(None, failure="not sent: no time left", sent=False), []
+            return self._exchange(method, path, headers, body, min(timeout_s, left_s))
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, read_s: float
+    ) -> tuple[Signal, list[str]]:
+        stream = None if body is None else _Body(body)
+        try:
+            answer = self._session.request(
+                method,
+                f"{self._settings.url}{path}",
+                headers=dict(headers),
+                data=stream,
+                timeout=(self._settings.connect_timeout_s, read_s),
+                allow_redirects=False,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Signal(None, failure=f"no answer: {_kind(error)}", sent=stream is not None and stream.touched), []
+        lower = {name.lower(): value for name, value in answer.headers.items()}
+        return Signal(answer.status_code, lower, answer.content), answer.raw.headers.getlist("Set-Cookie")
+
+
+class _Body(io.BytesIO):
+    """A request's body that knows whether any of it was sent. Before that a failed request surely had no effect."""
+
+    touched = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.touched = True
+        return super().read(size)
+
+
+class _Idle:
+    """Part of a connection: it counts as dropped when it was idle for too long, so that the pool opens a new one."""
+
+    idle_s_max = CONNECTION_IDLE_S_MAX
+    _answered_at: float | None = None
+
+    def getresponse(self) -> Any:
+        try:
+            return super().getresponse()  # type: ignore[misc]
+        finally:
+            self._answered_at = time.monotonic()
+
+    @property
+    def is_connected(self) -> bool:
+        fresh = self._answered_at is None or time.monotonic() - self._answered_at < self.idle_s_max
+        return fresh and super().is_connected  # type: ignore[misc]
+
+
+class _Adapter(HTTPAdapter):
+    """A pool of connections to one host, each recycled before SAP closes it."""
+
+    def __init__(self, size: int, idle_s_max: float) -> None:
+        self._idle_s_max = idle_s_max
+        # `other` and the respect for Retry-After have to be turned off by name: both would repeat a sent request
+        retries = urllib3.Retry(
+            connect=CONNECT_RETRIES, read=False, redirect=0, status=0, other=0, respect_retry_after_header=False
+        )
+        super().__init__(pool_connections=1, pool_maxsize=size, pool_block=True, max_retries=retries)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        limit = {"idle_s_max": self._idle_s_max}
+        http = type("_HTTP", (_Idle, HTTPConnection), limit)
+        https = type("_HTTPS", (_Idle, HTTPSConnection), limit)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("_HTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+            "https": type("_HTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+        }
+
+
+def _headers(settings: SapSettings) -> dict[str, str]:
+    login = f"{settings.user}:{settings.password.get_secret_value()}".encode()
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(login).decode()}",
+        "Accept": "application/json",
+        "Accept-Language": settings.language,
+        "User-Agent": "order-bus-sap-bridge",
+    }
+    if settings.client:
+        headers["sap-client"] = settings.client
+    return headers
+
+
+def _kind(error: BaseException) -> str:
+    """The names of the error and of what caused it: their texts hold URLs, and with them order numbers."""
+    names, seen = [], set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        names.append(type(current).__name__)
+        inner = current.args[0] if current.args else None
+        reason = getattr(inner, "reason", None)
+        current = reason if isinstance(reason, BaseException) else current.__cause__ or current.__context__
+    return " from ".join(dict.fromkeys(names))
