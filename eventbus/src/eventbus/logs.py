@@ -24,7 +24,6 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _without_passwords,
     ]
     renderers: list[structlog.typing.Processor]
     if text:
@@ -43,7 +42,7 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, add_service],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers, _without_passwords],
         )
     )
     root = logging.getLogger()
@@ -64,8 +63,6 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
-def _without_passwords(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in entry.items():
-        if isinstance(value, str) and "://" in value:
-            entry[key] = redacted(value)
-    return entry
+def _without_passwords(_logger: Any, _method: str, line: Any) -> str:
+    # the finished line: a URL may stand in a traceback or deep in a value as well
+    return redacted(line) if "://" in line else str(line)

@@ -1,0 +1,103 @@
+"""Logs: one JSON object a line, for programs; never a password."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from eventbus import logs
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level, old = root.handlers[:], root.level, structlog.get_config()
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**old)
+
+
+def log_to(stream: io.StringIO, **environ: str) -> structlog.stdlib.BoundLogger:
+    logs.configure("printer", stream=stream, environ=environ)
+    return logs.get_logger("x")
+
+
+def broken(reason: str) -> None:
+    raise RuntimeError(reason)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_entry_is_one_json_line_with_time_service_and_level(stream: io.StringIO) -> None:
+    log_to(stream).info("handled", order="7KQ2-M9XD-4TWE", attempt=1, seconds=0.25)
+    (entry,) = lines(stream)
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "event": "handled",
+        "service": "printer",
+        "level": "info",
+        "order": "7KQ2-M9XD-4TWE",
+        "attempt": 1,
+        "seconds": 0.25,
+    }
+
+
+def test_text_of_several_lines_stays_one_line(stream: io.StringIO) -> None:
+    log_to(stream).info("handled", reason="a\nb")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_libraries_log_in_the_same_form(stream: io.StringIO) -> None:
+    log_to(stream)
+    logging.getLogger("some.library").warning("lost %s", "the link")
+    (entry,) = lines(stream)
+    assert (entry["event"], entry["service"], entry["level"]) == ("lost the link", "printer", "warning")
+
+
+def test_chatter_of_libraries_is_left_out(stream: io.StringIO) -> None:
+    log_to(stream)
+    logging.getLogger("pika.connection").info("connecting")
+    assert stream.getvalue() == ""
+
+
+def test_exception_is_in_its_entry(stream: io.StringIO) -> None:
+    logger = log_to(stream)
+    try:
+        broken("broken")
+    except RuntimeError:
+        logger.exception("failed")
+    (entry,) = lines(stream)
+    assert "RuntimeError: broken" in entry["exception"]
+
+
+def test_no_password_of_a_url_anywhere_in_an_entry(stream: io.StringIO) -> None:
+    url = "amqp://user:hunter2@broker/"
+    logger = log_to(stream)
+    logger.info(f"connecting to {url}", url=url, urls=[url], more={"url": url})
+    logging.getLogger("some.library").warning("no answer from %s", url)
+    try:
+        broken(f"no answer from {url}")
+    except RuntimeError as error:
+        logger.exception("failed", error=error)
+        logging.getLogger("some.library").exception("failed")
+    assert len(lines(stream)) == 4
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_level_comes_from_the_environment(stream: io.StringIO) -> None:
+    log_to(stream, LOG_LEVEL="warning").info("handled")
+    assert stream.getvalue() == ""
+
+
+def test_text_is_for_terminals(stream: io.StringIO) -> None:
+    log_to(stream, LOG_FORMAT="text").info("handled", order="7KQ2")
+    assert "handled" in stream.getvalue()
+    assert "order" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
