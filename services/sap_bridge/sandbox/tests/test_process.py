@@ -78,7 +78,8 @@ def test_health_answers_without_login(start_process: Any) -> None:
     [
         ({"SAP_SANDBOX_PORT": "http"}, "port"),
         ({"SAP_SANDBOX_WORK_PROCESSES": "0"}, "work_processes"),
-        ({"SAP_SANDBOX_DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"SAP_SANDBOX_DATABASE_URL": "postgresql://127.0.0.1/x"}, "database_url"),
+        ({"SAP_SANDBOX_DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL"),
         ({"SAP_CLIENT": "1"}, "client"),
     ],
 )

@@ -51,7 +51,7 @@ class SandboxSettings(MasterDataSettings):
 
     host: str
     port: int = Field(ge=0, le=65535)
-    database_url: str
+    database_url: str = Field(pattern=r"^sqlite:///.+")
 
     system_id: str = Field(pattern=r"^[A-Z][A-Z0-9]{2}$")
     client: str = Field(pattern=r"^[0-9]{3}$")
