@@ -1,0 +1,152 @@
+"""What an answer of the printer means, as tables (`Fate`), and what a job's state means."""
+
+import ssl
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+from types import MappingProxyType
+
+import requests
+import urllib3
+
+
+class Fate(Enum):
+    """What became of a request, and who has to do something."""
+
+    OK = "ok"
+    RETRY = "retry"
+    """Surely not accepted; the same request may succeed later."""
+    BUSY = "busy"
+    """Surely not accepted, because the printer has enough to do. No failure."""
+    UNKNOWN = "unknown"
+    """It may have been accepted: ask the printer before repeating."""
+    PAUSED = "paused"
+    """The printer takes no jobs until a person does something at it."""
+    CONFIGURATION = "configuration"
+    """The printer refuses us: address, rights, certificate, formats."""
+    ATTRIBUTES = "attributes"
+    """It refuses this job's attributes; it may take the job without them."""
+    PERMANENT = "permanent"
+    """It will never accept this job."""
+
+
+class PrinterError(Exception):
+    """The printer did not do what it was asked to. `reason` is one line without personal data."""
+
+    def __init__(self, fate: Fate, reason: str, retry_after_s: float | None = None, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.fate = fate
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.status = status
+        """The IPP status, where the printer gave one."""
+
+
+NOT_FOUND = 0x0406
+IPP_FATES: Mapping[int, Fate] = MappingProxyType(
+    {
+        0x0401: Fate.CONFIGURATION,  # forbidden
+        0x0402: Fate.CONFIGURATION,  # not authenticated
+        0x0403: Fate.CONFIGURATION,  # not authorized
+        NOT_FOUND: Fate.CONFIGURATION,  # no such printer; of a job, the client asks for the status itself
+        0x040A: Fate.CONFIGURATION,  # document format (CUPS)
+        0x040B: Fate.ATTRIBUTES,
+        0x040E: Fate.ATTRIBUTES,
+        0x0500: Fate.UNKNOWN,  # internal error: a job may be there
+        0x0501: Fate.CONFIGURATION,  # operation not supported
+        0x0502: Fate.BUSY,  # service unavailable
+        0x0503: Fate.CONFIGURATION,  # IPP version
+        0x0504: Fate.PAUSED,  # device error
+        0x0505: Fate.BUSY,  # temporary error
+        0x0506: Fate.PAUSED,  # not accepting jobs
+        0x0507: Fate.BUSY,
+    }
+)
+"""RFC 8011 appendix B; all others by their first digit, see `fate_of_status`."""
+
+HTTP_FATES: Mapping[int, Fate] = MappingProxyType(
+    {
+        401: Fate.CONFIGURATION,
+        403: Fate.CONFIGURATION,
+        404: Fate.CONFIGURATION,
+        408: Fate.UNKNOWN,
+        413: Fate.PERMANENT,
+        426: Fate.CONFIGURATION,  # wants TLS
+        429: Fate.BUSY,
+    }
+)
+
+
+def fate_of_status(status: int) -> Fate:
+    """The fate of a request that was answered with this IPP status."""
+    if status < 0x0100:
+        return Fate.OK
+    if fate := IPP_FATES.get(status):
+        return fate
+    return Fate.PERMANENT if status < 0x0500 else Fate.UNKNOWN
+
+
+def fate_of_http(status: int, has_retry_after: bool) -> Fate:
+    """The fate of a request that was answered with this HTTP status."""
+    if status == 200:
+        return Fate.OK
+    if fate := HTTP_FATES.get(status):
+        return fate
+    if status == 503 and has_retry_after:
+        return Fate.BUSY
+    return Fate.UNKNOWN if status >= 500 else Fate.CONFIGURATION
+
+
+def fate_of_exception(error: requests.RequestException) -> Fate:
+    """The fate of a request without an answer."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return Fate.CONFIGURATION
+    # NewConnectionError: name not found, refused, no route; before any byte of the request was sent
+    if any(isinstance(c, (requests.ConnectTimeout, urllib3.exceptions.NewConnectionError)) for c in causes):
+        return Fate.RETRY
+    return Fate.UNKNOWN
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it wraps: requests and urllib3 keep the cause as argument or attribute."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        candidate = waiting.pop()
+        if isinstance(candidate, BaseException) and candidate not in found:
+            found.append(candidate)
+            waiting += [*candidate.args, getattr(candidate, "reason", None), candidate.__cause__, candidate.__context__]
+    return found
+
+
+class JobState(IntEnum):
+    """RFC 8011 section 5.3.7."""
+
+    PENDING = 3
+    HELD = 4
+    PROCESSING = 5
+    STOPPED = 6
+    CANCELED = 7
+    ABORTED = 8
+    COMPLETED = 9
+
+
+PRINTER_STOPPED = 5
+TROUBLE_REASONS = (
+    "media-needed",
+    "media-empty",
+    "jam",
+    "cover-open",
+    "door-open",
+    "input-tray-missing",
+    "marker-supply-empty",
+    "toner-empty",
+    "paused",
+    "offline",
+)
+"""Of `printer-state-reasons`, with any suffix (`-error`, `-warning`): a person has to go there."""
+
+
+def is_in_trouble(printer_state: int, reasons: tuple[str, ...]) -> bool:
+    """Whether the printer waits for a person, so that no job will end by itself."""
+    return printer_state == PRINTER_STOPPED or any(part in reason for reason in reasons for part in TROUBLE_REASONS)

@@ -1,0 +1,328 @@
+"""Slips that can be read back, an IPP printer, and a proxy that cuts connections."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from eventbus.testing.builders import an_order
+from eventbus.testing.ports import free_port
+from eventbus.testing.waiting import wait_until
+from PIL import Image
+from printer.ipp_client import IppPrinter
+from printer.papers import PAPERS
+from printer.slip import SlipMaker
+from sqlalchemy.engine import Connection, Engine
+
+from eventbus import database
+
+Result = TypeVar("Result")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "ippeveprinter" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.printer)
+
+
+def run(*command: str | Path) -> str:
+    """What the command prints; AssertionError where it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+class Slip:
+    """A slip, as a warehouse would see it."""
+
+    def __init__(self, pdf: bytes, path: Path) -> None:
+        self.pdf = pdf
+        self.path = path
+        path.write_bytes(pdf)
+
+    def text(self) -> str:
+        """What stands on all pages."""
+        return run("pdftotext", "-layout", self.path, "-")
+
+    def pages(self) -> list[str]:
+        """What stands on each page."""
+        return self.text().split("\f")[:-1]
+
+    def fonts(self) -> list[list[str]]:
+        """The columns of `pdffonts` after the name: …, embedded, subset, unicode, object and generation."""
+        return [line.split() for line in run("pdffonts", self.path).splitlines()[2:]]
+
+    def image(self, page: int = 1, dpi: int = 100, *, one_bit: bool = False) -> Image.Image:
+        """The page as it is printed; `one_bit` black or white, as label printers do."""
+        with Image.open(self._image_file(page, dpi, one_bit)) as image:
+            return image.convert("L")
+
+    def scanned(self, page: int, dpi: int, *, one_bit: bool = False) -> set[str]:
+        """What a scanner reads on the upper 90 mm of the page: `CODE-128:…`, `QR-Code:…`."""
+        upper = ("-H", str(90 * dpi // 25))
+        return set(run("zbarimg", "--quiet", self._image_file(page, dpi, one_bit, *upper)).split())
+
+    def _image_file(self, page: int, dpi: int, one_bit: bool, *more: str) -> Path:
+        target = self.path.with_suffix(f".{page}.{dpi}.{one_bit}")
+        mode = ("-mono",) if one_bit else ("-png",)
+        run(
+            "pdftoppm", *mode, *more, "-r", str(dpi), "-f", str(page), "-l", str(page), "-singlefile", self.path, target
+        )
+        return Path(f"{target}.{'pbm' if one_bit else 'png'}")
+
+
+@pytest.fixture(scope="session")
+def makers() -> dict[str, SlipMaker]:
+    """A maker of slips for each paper."""
+    return {name: SlipMaker(paper) for name, paper in PAPERS.items()}
+
+
+@pytest.fixture
+def make_slip(makers: dict[str, SlipMaker], tmp_path: Path) -> Callable[..., Slip]:
+    """Makes the slip of `an_order(**fields)`."""
+
+    def make(paper: str = "a4", note: str | None = None, **fields: Any) -> Slip:
+        return Slip(makers[paper].render(an_order(**fields), note), tmp_path / "slip.pdf")
+
+    return make
+
+
+class Transactions:
+    """Transactions of a test's own, without eventlet."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        with self.engine.begin() as connection:
+            return work(connection)
+
+
+@pytest.fixture
+def transactions(database_url: str) -> Iterator[Transactions]:
+    """A migrated database, on SQLite and on PostgreSQL."""
+    database.upgrade(database_url, "printer")
+    engine = database.create_engine(database_url)
+    yield Transactions(engine)
+    engine.dispose()
+
+
+PRINT_COMMAND = """#!/bin/sh
+for file; do :; done
+while [ -e {folder}/hold ]; do sleep 0.02; done
+rm {folder}/abort-next 2>/dev/null && exit 1
+case "$(tail -c 8 "$file")" in *%%EOF*) ;; *) exit 1;; esac
+paper={folder}/papers/"$IPP_JOB_NAME"."$$"
+cp "$file" "$paper.part" && mv "$paper.part" "$paper.pdf"
+"""
+
+
+class IppEvePrinter:
+    """CUPS's `ippeveprinter` on a free port. Its papers are files; a document that is cut off is refused."""
+
+    def __init__(self, folder: Path, bus: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.uri = f"ipp://localhost:{self.port}/ipp/print"
+        self._bus = bus
+        (folder / "papers").mkdir(parents=True)
+        (folder / "spool").mkdir()
+        self._command = folder / "print"
+        self._command.write_text(PRINT_COMMAND.format(folder=folder))
+        self._command.chmod(0o755)
+        self.start()
+
+    def start(self, formats: str = "application/pdf") -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["ippeveprinter", "-r", "off", "-p", str(self.port), "-n", "localhost", "-d", self.folder / "spool",
+                 "-f", formats, "-c", self._command, "Test"],
+                env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self._bus},
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        wait_until(self._listens, what="the printer listens")
+
+    def kill(self) -> None:
+        """End it at once, with what it is printing. Started again it has forgotten all jobs."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def papers(self) -> list[str]:
+        """The names of the jobs on paper, one for each time."""
+        return sorted(path.name.rsplit(".", 2)[0] for path in (self.folder / "papers").glob("*.pdf"))
+
+    def paper(self, name: str) -> Path:
+        """The paper of that job."""
+        (path,) = (self.folder / "papers").glob(f"{name}.*.pdf")
+        return path
+
+    def hold(self) -> None:
+        """Print nothing until `go_on`."""
+        (self.folder / "hold").touch()
+
+    def go_on(self) -> None:
+        (self.folder / "hold").unlink()
+
+    def abort_next(self) -> None:
+        """Abort the next job that would be printed."""
+        (self.folder / "abort-next").touch()
+
+    def client(self) -> IppPrinter:
+        return IppPrinter(self.uri, connections=4)
+
+    def _listens(self) -> bool:
+        with closing(socket.socket()) as probe:
+            return probe.connect_ex(("localhost", self.port)) == 0
+
+
+@pytest.fixture(scope="session")
+def message_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A D-Bus of our own: ippeveprinter ends without one."""
+    address = f"unix:path={tmp_path_factory.mktemp('dbus') / 'bus'}"
+    daemon = subprocess.Popen(
+        ["dbus-daemon", "--session", f"--address={address}", "--nofork", "--nopidfile"], stderr=subprocess.DEVNULL
+    )
+    wait_until(Path(address.partition("=")[2]).exists, what="the message bus listens")
+    yield address
+    daemon.terminate()
+    daemon.wait()
+
+
+@pytest.fixture
+def ippeveprinter(message_bus: str, tmp_path: Path) -> Iterator[IppEvePrinter]:
+    """A real IPP printer of this test's own."""
+    printer = IppEvePrinter(tmp_path / "ippeveprinter", message_bus)
+    yield printer
+    printer.kill()
+
+
+class ScriptedPrinter:
+    """Speaks HTTP and gives the answers that a test names, in turn; the last one again and again."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        self.requests: list[bytes] = []
+        script = list(answers)
+        printer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                printer.requests.append(self.rfile.read(int(self.headers["Content-Length"])))
+                status, headers, body = script.pop(0) if len(script) > 1 else script[0]
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("localhost", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.uri = f"ipp://localhost:{self._server.server_port}/ipp/print"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def scripted_printer() -> Iterator[Callable[..., ScriptedPrinter]]:
+    """Starts printers that give the answers named."""
+    with ExitStack() as stack:
+
+        def start(*answers: tuple[int, dict[str, str], bytes]) -> ScriptedPrinter:
+            return stack.enter_context(closing(ScriptedPrinter(*answers)))
+
+        yield start
+
+
+class CuttingProxy:
+    """Stands between us and the printer, and cuts connections at IPP operations that a test names."""
+
+    def __init__(self, port: int) -> None:
+        self._target = ("localhost", port)
+        self._listener = socket.create_server(("localhost", 0))
+        self.uri = f"ipp://localhost:{self._listener.getsockname()[1]}/ipp/print"
+        self._swallow: list[int] = []
+        self._cut: list[int] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def swallow_answer(self, operation: int) -> None:
+        """The next such request arrives whole; its answer does not."""
+        self._swallow.append(operation)
+
+    def cut_request(self, operation: int) -> None:
+        """The next such request is cut before its last bytes."""
+        self._cut.append(operation)
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(self._target) as server:
+            while request := _read_message(client):
+                operation = request.body[3] if len(request.body) > 3 else -1
+                if operation in self._cut:
+                    self._cut.remove(operation)
+                    server.sendall(request.head + request.body[:-100])
+                    return
+                server.sendall(request.head + request.body)
+                answer = _read_message(server)
+                if operation in self._swallow:
+                    self._swallow.remove(operation)
+                    return
+                if answer is None:
+                    return
+                client.sendall(answer.head + answer.body)
+
+
+class _Message:
+    def __init__(self, head: bytes, body: bytes) -> None:
+        self.head = head
+        self.body = body
+
+
+def _read_message(connection: socket.socket) -> _Message | None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (chunk := connection.recv(65536)):
+            return None
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    head += b"\r\n\r\n"
+    headers = head.decode("latin-1").lower()
+    if "transfer-encoding: chunked" in headers:
+        while not body.endswith(b"0\r\n\r\n"):
+            body += connection.recv(65536)
+        return _Message(head, body)
+    length = next(
+        (int(line.partition(":")[2]) for line in headers.splitlines() if line.startswith("content-length")), 0
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return _Message(head, body)
+
+
+@pytest.fixture
+def proxy(ippeveprinter: IppEvePrinter) -> Iterator[CuttingProxy]:
+    """A proxy in front of `ippeveprinter`."""
+    between = CuttingProxy(ippeveprinter.port)
+    yield between
+    between.close()
