@@ -1,7 +1,9 @@
 """The department as its operator runs it: a process, a broker, a database, HTTP."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -13,6 +15,7 @@ from eventbus.testing.postgresql import PostgreSQLServer
 
 Start = Callable[..., DepartmentProcess]
 GROUPINGS = ("day", "hour", "region", "product")
+ORDERS_OF_A_CRASH = 600
 THE_DAY = "from=2026-11-24&to=2026-11-24"
 
 
@@ -68,22 +71,27 @@ def test_events_published_again_to_the_department_leave_every_number_as_it_was(
     assert len({event.id for event in reports.heard}) == 30, "a repeat reports the same result"
 
 
-def test_killed_while_counting_each_order_counts_once_after_the_restart(start_marketing: Start, broker: Broker) -> None:
-    first = start_marketing().wait_ready()
-    total = 300
+def test_killed_while_counting_each_order_counts_once_after_the_restart(
+    start_marketing: Start, broker: Broker, tmp_path: Path
+) -> None:
+    start_marketing().wait_ready().stop()  # its queue stands now
     with broker.channel() as channel:
-        for _ in range(total):
+        for _ in range(ORDERS_OF_A_CRASH):
             event = an_event()
             properties = pika.BasicProperties(content_type="application/json", message_id=event.id, delivery_mode=2)
             channel.basic_publish("events", "order.created.north", event.encode(), properties)
-    wait_until(lambda: orders(first) > 0, what="some orders are counted")
-    first.kill()
 
-    second = start_marketing().wait_ready()
-    wait_until(lambda: orders(second) >= total, what="all orders are counted")
-    wait_until(lambda: broker.depth("marketing") == 0, what="the queue is empty")
-    assert second.stop() == 0
-    assert orders(start_marketing().wait_ready()) == total
+    killed = start_marketing()
+    wait_until(lambda: killed.get("/stats")[0] == 200 and orders(killed) > 0, 30, "some orders are counted")
+    killed.kill()
+
+    restarted = start_marketing().wait_ready()
+    wait_until(lambda: orders(restarted) >= ORDERS_OF_A_CRASH, 60, "all orders are counted")
+    assert restarted.stop() == 0  # what was in hand is settled: nothing can be counted after this
+    assert broker.depth("marketing") == 0
+    with sqlite3.connect(tmp_path / "marketing.db") as connection:
+        counted = connection.execute("SELECT sum(orders) FROM counts WHERE dimension = 'total'").fetchone()
+    assert counted == (ORDERS_OF_A_CRASH,)
 
 
 def test_order_that_cannot_be_counted_is_parked_and_the_others_of_its_batch_are_counted(
