@@ -164,6 +164,18 @@ def test_foreground_command_is_the_node_itself(tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
+def test_second_node_in_a_folder_is_refused_and_a_leftover_can_be_ended(tmp_path: Path) -> None:
+    """Two nodes on the same files would destroy them."""
+    with PrivateNode(tmp_path) as first:
+        pid = first.pid
+        second = PrivateNode(tmp_path)
+        with pytest.raises(NodeStartError, match=f"runs here already .process {pid}"):
+            second.start()
+        second.end_leftover()
+        wait_until(lambda: first.pid is None)
+        second.prepare()
+
+
 def test_server_that_ends_at_once_is_told_with_its_output(tmp_path: Path) -> None:
     broken = tmp_path / "rabbitmq-server"
     broken.write_text("#!/bin/sh\necho this is not Erlang >&2\nexit 3\n")

@@ -168,14 +168,28 @@ class PrivateNode:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
+    def end_leftover(self) -> None:
+        """Kills a node that an earlier starter left running in this folder, if there is one."""
+        if pid := self._leftover_pid():
+            os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self._leftover_pid() and time.monotonic() < deadline:
+                time.sleep(0.05)
+
     def prepare(self) -> tuple[list[str], dict[str, str]]:
         """Writes the node's files; returns the command and the environment that run it in the foreground.
 
         Ports that another process took since the last start are replaced.
+
+        Raises:
+            ServerNotFoundError: RabbitMQ is not installed.
+            NodeStartError: a node runs in this folder already; two would destroy its data.
         """
         server = find_server(self._server)
         for folder in (self.directory, self.log_path.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if pid := self._leftover_pid():
+            raise NodeStartError(f"{self.directory}: a node runs here already (process {pid})")
         state = self._stored_state()
         if state is None or not all(_is_free(port) for port in state.ports):
             amqp, management, distribution = _free_ports(3)
@@ -216,7 +230,16 @@ class PrivateNode:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the one that started it
             )
-        self._watcher = tether(self._process.pid, marker=f"-erl_epmd_port {self._state().distribution_port} ")
+        self._watcher = tether(self._process.pid, marker=_marker(self._state()))
+
+    def _leftover_pid(self) -> int | None:
+        """The process that runs this folder's node, whoever started it."""
+        state, file = self._stored_state(), self.directory / "rabbitmq.pid"
+        if state is None or not file.exists() or not (pid := file.read_text(encoding="utf-8").strip()).isdecimal():
+            return None
+        command = ["ps", "-ww", "-o", "args=", "-p", pid]
+        seen = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        return int(pid) if _marker(state) in seen else None
 
     def _reap(self) -> None:
         if self._watcher is not None:
@@ -308,6 +331,11 @@ class PrivateNode:
                 text = path.read_text(encoding="utf-8", errors="replace").splitlines()
                 tail += [f"  {line}" for line in text[-lines:] if line.strip()]
         return "\n".join(tail) or "  (it wrote no log)"
+
+
+def _marker(state: _State) -> str:
+    """By this the node's command line is known from all others'."""
+    return f"-erl_epmd_port {state.distribution_port} "
 
 
 def _is_free(port: int) -> bool:
