@@ -30,6 +30,8 @@ def test_unknown_zone_is_refused_with_an_example(timezone: str) -> None:
 
 
 def test_short_customer_key_is_refused_and_not_shown() -> None:
-    with pytest.raises(SettingsError, match=r"customer_key: expected .*32") as refused:
+    with pytest.raises(
+        SettingsError, match="customer_key: expected a secret of 32 characters or more, got: "
+    ) as refused:
         settings(MARKETING_CUSTOMER_KEY="short-secret")
     assert "short-secret" not in str(refused.value)
