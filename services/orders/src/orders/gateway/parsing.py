@@ -31,9 +31,7 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,%d}" % IDEMPOTENCY_KEY_CHARACTERS_MAX)
 _REGION = re.compile(REGION_PATTERN.removeprefix("^").removesuffix("$"))
 _JSON_MEDIA_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.-]+\+json)", re.IGNORECASE)
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_WANTED = frozenset(
-    (b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"traceparent", b"expect")
-)
+_WANTED = frozenset((b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"traceparent"))
 _SHOWN_CHARACTERS_MAX = 64
 
 
@@ -45,7 +43,6 @@ class RequestHeaders(NamedTuple):
     content_length: tuple[bytes, ...] = ()
     idempotency_key: tuple[bytes, ...] = ()
     traceparent: tuple[bytes, ...] = ()
-    expect: tuple[bytes, ...] = ()
 
     @classmethod
     def read(cls, headers: Iterable[Header]) -> "RequestHeaders":

@@ -4,7 +4,6 @@ A framework's request, response and model machinery costs as much again as the o
 77 under Starlette, 99 as a FastAPI route).
 """
 
-import asyncio
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
@@ -16,8 +15,6 @@ from orders.gateway.problems import Header, ProblemError
 from orders.model import PlacedOrder, format_number, place
 from orders.store.outcomes import Found, KeyReused
 
-_DISCARD_S = 2.0
-_DISCARD_BYTES_MAX = 4_194_304
 _JSON = (b"content-type", b"application/json")
 
 
@@ -52,9 +49,6 @@ class PlaceOrder:
         except ProblemError as problem:
             body = problem.body()
             reply = Reply(problem.status, problem.headers(body), body)
-            if problem.close:
-                await _send_and_discard(reply, headers, receive, send)
-                return reply
         except ClientGoneError:
             return None
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
@@ -110,22 +104,3 @@ def _stored(order: PlacedOrder, found: Found) -> Reply:
         (b"location", f"/orders/{number}".encode()),
     ]
     return Reply(201 if found.new else 200, headers, body, number)
-
-
-async def _send_and_discard(reply: Reply, headers: parsing.RequestHeaders, receive: Receive, send: Send) -> None:
-    """Send the answer, then read on for a moment: a connection closed over unread bytes is reset, and the client
-    would lose the answer with it."""
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
-    size = 0
-    if not headers.expect:
-        try:
-            async with asyncio.timeout(_DISCARD_S):
-                while size < _DISCARD_BYTES_MAX:
-                    message = await receive()
-                    size += len(message.get("body", b""))
-                    if not message.get("more_body"):
-                        break
-        except TimeoutError:
-            size = _DISCARD_BYTES_MAX  # enough waited: close
-    await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with the limits that it lacks: slow or silent clients, long heads."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,6 +11,8 @@ from orders.gateway.problems import ProblemError
 HEAD_BYTES_MAX = 32_768
 """Of request line and headers together."""
 HEADERS_MAX = 100
+LINGER_S = 2.0
+LINGER_BYTES_MAX = 4_194_304
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -25,10 +28,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._head_too_large = False
+        self._discarded: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._joined = _JoinedWrites(transport, self.loop)
+        self._joined = _JoinedWrites(transport, self.loop, self._close)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,8 +40,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._discarded is not None:
+            self._discarded += len(data)
+            if self._discarded > LINGER_BYTES_MAX:
+                self.transport.close()
+            return
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._discarded is not None:
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -81,13 +90,24 @@ class BoundedProtocol(HttpToolsProtocol):
             head = [f"HTTP/1.1 {status} {reason}\r\n".encode()]
             head += [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *problem.headers(body))]
             self.transport.write(b"".join([*head, b"\r\n", body]))
-        self.transport.close()
+        self._close()
 
     def _may_answer(self) -> bool:
         """Whether an answer written now would be taken for that of the request at fault."""
         if self._receiving and not self._in_head:
             return not self.cycle.response_started and not self.pipeline
         return self.cycle is None or self.cycle.response_complete
+
+    def _close(self) -> None:
+        """Close the connection; while a request still comes in, read on for a moment and discard it. (One closed over
+        unread bytes is reset, and the client loses the answer with it.)"""
+        if not self._receiving or self.transport.is_closing():
+            self.transport.close()
+        elif self._discarded is None:
+            self._discarded = 0
+            self.transport.write_eof()
+            self._stop_timer()
+            self._timer = self.loop.call_later(LINGER_S, self._too_slow)
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.message_timeout_s, self._too_slow)
@@ -106,11 +126,14 @@ class _JoinedWrites:
     """Sends the head of an answer and its body together: uvicorn writes them one by one, which is two system calls
     and two packets (a tenth of the CPU of a small answer)."""
 
-    __slots__ = ("_flush_soon", "_held", "_loop", "_transport")
+    __slots__ = ("_close", "_flush_soon", "_held", "_loop", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
+    ) -> None:
         self._transport = transport
         self._loop = loop
+        self._close = close
         self._held: bytes | None = None
         self._flush_soon: asyncio.Handle | None = None
 
@@ -126,7 +149,7 @@ class _JoinedWrites:
     def close(self) -> None:
         self._cancel()
         self._flush()
-        self._transport.close()
+        self._close()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

@@ -1,0 +1,156 @@
+"""`GET /orders/{number}`: the order, its status, its departments."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from orders.store.tables import departments, orders, progress
+
+from eventbus import database
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(gateway: Any) -> Iterator[Callable[..., None]]:
+    """Writes a row, as the tracker does."""
+    engine = database.create_engine(gateway.database_url)
+
+    def insert(table: sa.Table, **values: Any) -> None:
+        with engine.begin() as connection:
+            connection.execute(sa.insert(table).values(**values))
+
+    yield insert
+    engine.dispose()
+
+
+@pytest.fixture
+def joined(store: Callable[..., None]) -> Callable[..., None]:
+    return lambda name, patterns=("order.created.*",), since=LONG_AGO, until=None: store(
+        departments, name=name, patterns=json.dumps(patterns), since=since, until=until, announced_at=since
+    )
+
+
+@pytest.fixture
+def reported(store: Callable[..., None]) -> Callable[..., None]:
+    ranks = {"waiting": 1, "attention": 2, "done": 3}
+    return lambda number, department, state, **more: store(
+        progress,
+        **{
+            "number": number.replace("-", ""),
+            "department": department,
+            "cause_type": "order.created",
+            "state": state,
+            "rank": ranks[state],
+            "updated_at": datetime(2026, 11, 24, 7, 19, 46, 123000, tzinfo=UTC),
+        }
+        | more,
+    )
+
+
+def test_order_is_received_then_processing_then_done(
+    gateway: Any, joined: Callable[..., None], reported: Callable[..., None]
+) -> None:
+    joined("printer")
+    joined("sap_bridge")
+    joined("printer_south", ["order.created.south"])
+    number = gateway.place()
+    pending = {"state": "pending", "reference": None, "detail": None, "updated_at": None}
+    read = gateway.client.get(f"/orders/{number}").json()
+    assert read["status"] == "received"
+    assert read["departments"] == {"printer": pending, "sap_bridge": pending}
+
+    reported(number, "sap_bridge", "done", reference="4711")
+    read = gateway.client.get(f"/orders/{number}").json()
+    assert read["status"] == "processing"
+    assert read["departments"]["printer"] == pending
+    assert read["departments"]["sap_bridge"] == {
+        "state": "done",
+        "reference": "4711",
+        "detail": None,
+        "updated_at": "2026-11-24T07:19:46.123Z",
+    }
+
+    reported(number, "printer", "done")
+    assert gateway.client.get(f"/orders/{number}").json()["status"] == "done"
+
+
+def test_department_that_gave_up_makes_the_order_need_attention(gateway: Any, reported: Callable[..., None]) -> None:
+    number = gateway.place()
+    reported(number, "printer", "done")
+    reported(number, "sap_bridge", "attention", detail="no such product")
+    read = gateway.client.get(f"/orders/{number}").json()
+    assert read["status"] == "attention"
+    assert read["departments"]["sap_bridge"]["detail"] == "no such product"
+
+
+def test_department_that_joins_later_or_left_is_not_awaited(gateway: Any, joined: Callable[..., None]) -> None:
+    joined("left", until=datetime.now(UTC) + timedelta(hours=1))
+    number = gateway.place()
+    joined("late", since=datetime.now(UTC) + timedelta(seconds=1))
+    assert gateway.client.get(f"/orders/{number}").json()["departments"] == {}
+
+
+def test_number_is_found_however_it_is_written(gateway: Any, store: Callable[..., None]) -> None:
+    store(
+        orders,
+        number="10KQ2M9XD4TW",
+        customer_name="Daníel",
+        product_ids="[2]",
+        region="north",
+        created_at=LONG_AGO,
+    )
+    for written in ("10KQ-2M9X-D4TW", "10kq2m9xd4tw", "Iokq-2m9x-d4tw", "LO-KQ-2M-9X-D4-TW"):
+        read = gateway.client.get(f"/orders/{written}")
+        assert read.status_code == 200, written
+        assert read.json()["order_number"] == "10KQ-2M9X-D4TW"
+        assert read.json()["created_at"] == "2026-01-01T00:00:00.000Z"
+
+
+def test_head_answers_like_get_without_a_body(gateway: Any) -> None:
+    number = gateway.place()
+    head, get = gateway.client.head(f"/orders/{number}"), gateway.client.get(f"/orders/{number}")
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-length"] == get.headers["content-length"]
+    assert gateway.client.head("/orders/nonsense").status_code == 404
+
+
+def test_names_are_not_left_in_caches(gateway: Any) -> None:
+    assert gateway.client.get(f"/orders/{gateway.place()}").headers["cache-control"] == "no-store"
+
+
+def test_event_in_the_outbox_is_the_order(gateway: Any, rows: Callable[..., Any]) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    order = {"customer_name": 'Дані"ел 🛒', "product_ids": [2, 4, 42, 2], "region": "north"}
+    placed = gateway.client.post("/orders", json=order, headers={"traceparent": trace}).json()
+    [(key, event_id, body)] = rows(gateway.database_url, "SELECT routing_key, event_id, body FROM outbox")
+    event = json.loads(bytes(body))
+    assert key == "order.created.north"
+    assert (event["id"], event["subject"], event["traceparent"]) == (event_id, placed["order_number"], trace)
+    assert event["data"] == {
+        **order,
+        "order_number": placed["order_number"],
+        "created_at": placed["created_at"],
+    }
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "nonsense",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "",
+    ],
+)
+def test_malformed_traceparent_is_ignored(shared_gateway: Any, rows: Callable[..., Any], trace: str) -> None:
+    order = {"customer_name": "D", "product_ids": [1]}
+    assert shared_gateway.client.post("/orders", json=order, headers={"traceparent": trace}).status_code == 201
+    [(body,)] = rows(shared_gateway.database_url, "SELECT body FROM outbox ORDER BY id DESC LIMIT 1")
+    assert "traceparent" not in json.loads(bytes(body))
