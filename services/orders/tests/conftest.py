@@ -25,8 +25,11 @@ AN_ORDER = {"customer_name": "Daníel", "product_ids": [2, 4, 42], "region": "no
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "own_postgresql" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "own_postgresql" in fixtures:
             item.add_marker(pytest.mark.database)
+        if "start_process" in fixtures:
+            item.add_marker(pytest.mark.process)
 
 
 class Gateway:

@@ -62,6 +62,6 @@ class GatewaySettings(SectionSettings):
     def _database_url(cls, value: str) -> str:
         try:
             parse_url(value)
-        except SettingsError as error:
-            raise ValueError(str(error).removeprefix("DATABASE_URL: expected ")) from None
+        except SettingsError:
+            raise ValueError("sqlite:///file or postgresql://…") from None
         return value

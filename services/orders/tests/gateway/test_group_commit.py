@@ -65,7 +65,7 @@ def test_requests_that_wait_together_share_one_commit(
 
 def _sqlite_begins(gateway: Any) -> bool:
     """On SQLite the wait is in BEGIN, before any INSERT: the order has left the queue."""
-    return gateway.database_url.startswith("sqlite") and gateway.metric("gateway_queued_orders") == 0
+    return bool(gateway.database_url.startswith("sqlite") and gateway.metric("gateway_queued_orders") == 0)
 
 
 def test_full_queue_refuses_at_once_and_stores_the_rest(
