@@ -1,15 +1,32 @@
 """The topology on a real broker: declared, declared again, and refused with one clear line."""
 
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
 import pika
 import pytest
+import requests
 from eventbus.operator import declare
 from eventbus.operator.connection import connected
-from eventbus.operator.errors import MismatchError
+from eventbus.operator.errors import MismatchError, RefusedError
 from eventbus.testing import an_event, an_order
 from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
-from eventbus.topology import ARCHIVE_FEED, DEPARTMENTS, EVENTS, UNCLAIMED, Binding, Queue, Topology, department, shared
+from eventbus.topology import (
+    ARCHIVE_FEED,
+    DEPARTMENTS,
+    EVENTS,
+    TIER_NAMES,
+    UNCLAIMED,
+    Binding,
+    Queue,
+    Topology,
+    department,
+    shared,
+)
+from pika.exceptions import ChannelClosedByBroker
 
 FAST = shared(FAST_TIERS_S, SMALL_ARCHIVE_BYTES)
+PRINTER = department("printer", ("order.created.*",))
 
 
 def test_whole_topology_is_declared_and_declaring_again_changes_nothing(broker: Broker) -> None:
@@ -78,7 +95,7 @@ def test_retry_for_a_department_that_has_gone_is_kept_as_unclaimed(broker: Broke
 
 def test_delivery_limit_parks_in_the_departments_own_dead_queue(broker: Broker) -> None:
     broker.declare_shared()
-    broker.declare(department("printer", ("order.created.*",)))
+    broker.declare(PRINTER)
     broker.publish(an_event(region="north"), "order.created.north")
     with broker.channel() as channel:
         for _ in range(21):
@@ -108,9 +125,70 @@ def test_binding_to_an_exchange_that_is_missing_names_it(broker: Broker) -> None
 
 def test_parked_message_keeps_body_and_properties(broker: Broker) -> None:
     broker.declare_shared()
-    broker.declare(department("printer", ("order.created.*",)))
+    broker.declare(PRINTER)
     broker.publish_body(b"\xff\xfe", "printer", exchange="dead", message_id="7", headers={"bus-reason": "not UTF-8"})
     (parked,) = broker.peek("printer.dead")
     assert (parked.body, parked.properties.message_id) == (b"\xff\xfe", "7")
     assert isinstance(parked.properties, pika.BasicProperties)
     assert parked.headers["bus-reason"] == "not UTF-8"
+
+
+@pytest.fixture
+def as_printer(broker: Broker) -> Iterator[str]:
+    """The URL of a user with a department's rights in production, and no other."""
+    api, vhost, user = broker.management, broker.vhost, f"printer-{broker.vhost}"
+
+    def put(path: str, **body: str) -> None:
+        requests.put(f"{api.base}/api/{path}", json=body, auth=broker.login, timeout=10).raise_for_status()
+
+    def topic(exchange: str, write: str, read: str) -> None:
+        put(f"topic-permissions/{vhost}/{user}", exchange=exchange, write=write, read=read)
+
+    put(f"users/{user}", password="secret", tags="")
+    put(
+        f"permissions/{vhost}/{user}",
+        configure=r"^printer(\.dead)?$",
+        write=r"^(printer(\.dead)?|events|dead|retry\.(1s|10s|1m|10m|1h))$",
+        read=r"^(printer(\.dead)?|events|departments|dead)$",
+    )
+    topic("events", r"^(order\.progressed|department\.joined)\.printer$", r"^order\.")
+    topic("dead", "^printer$", "^printer$")
+    for tier in TIER_NAMES:
+        topic(tier, "^printer$", "^$")
+    parts = urlsplit(broker.amqp_url)
+    yield parts._replace(netloc=f"{user}:secret@{parts.hostname}:{parts.port}").geturl()
+    requests.delete(f"{api.base}/api/users/{user}", auth=broker.login, timeout=10).raise_for_status()
+
+
+def test_department_with_its_own_rights_declares_only_its_own(broker: Broker, as_printer: str) -> None:
+    broker.declare_shared()
+    with connected(as_printer) as link:
+        assert {step.happened for step in declare.ensure(link, FAST)} == {"stands"}
+        assert {step.happened for step in declare.declare(link, PRINTER)} == {"declared"}
+    assert broker.bindings("printer") == {("departments", "printer"), ("events", "order.created.*")}
+
+
+def test_department_that_finds_a_shared_object_missing_names_it_and_the_remedy(broker: Broker, as_printer: str) -> None:
+    broker.declare_shared()
+    with broker.channel() as channel:
+        channel.exchange_delete("dead")
+    with connected(as_printer) as link, pytest.raises(RefusedError) as caught:
+        declare.ensure(link, FAST)
+    assert str(caught.value).startswith("missing: exchange dead; this user may not declare")
+
+
+def test_department_cannot_hear_or_forge_what_is_not_its_own(broker: Broker, as_printer: str) -> None:
+    broker.declare_shared()
+    broker.declare(department("marketing", ("order.created.*",)))
+    with connected(as_printer) as link:
+        for exchange, key in (
+            ("events", "order.progressed.marketing"),
+            ("dead", "marketing"),
+            ("retry.1s", "marketing"),
+        ):
+            channel = link.channel()
+            channel.confirm_delivery()
+            with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
+                channel.basic_publish(exchange, key, b"{}")
+        with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
+            link.channel().basic_get("marketing")

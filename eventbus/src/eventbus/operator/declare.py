@@ -36,9 +36,16 @@ def ensure(connection: pika.BlockingConnection, topology: Topology) -> list[Step
         MismatchError: something is missing, and something else stands with other arguments.
         UnreachableError: the connection broke.
     """
-    if all(_stands(connection, item) for item in _named(topology)):
+    missing = [item for item in _named(topology) if not _stands(connection, item)]
+    if not missing:
         return [Step(item, "stands") for item in topology]
-    return declare(connection, topology)
+    try:
+        return declare(connection, topology)
+    except RefusedError as error:
+        names = ", ".join(" ".join(described(item)[:2]) for item in missing)
+        raise RefusedError(
+            f"missing: {names}; this user may not declare what all share: run bus topology declare"
+        ) from error
 
 
 def declare(connection: pika.BlockingConnection, topology: Topology) -> list[Step]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pika
 
@@ -75,8 +75,14 @@ class Broker:
         self.management_url = node.management_url
         self.management = Management(node.management_url, self.vhost)
 
+    @property
+    def login(self) -> tuple[str, str]:
+        """Name and password of the administrator."""
+        parts = urlsplit(self.amqp_url)
+        return unquote(parts.username or "guest"), unquote(parts.password or "guest")
+
     def __enter__(self) -> "Broker":
-        self.management.create_vhost(urlsplit(self.amqp_url).username or "guest")
+        self.management.create_vhost(self.login[0])
         return self
 
     def __exit__(self, *_: object) -> None:
