@@ -16,7 +16,7 @@ def test_shipped_file_is_complete_and_overridden_by_the_environment() -> None:
         GatewaySettings,
         config_path("orders", {}),
         {
-            "DATABASE_URL": "postgresql://u:p@h/db",
+            "DATABASE_URL": "postgresql://u@h/db",
             "GATEWAY_PORT": "1",
             "DEFAULT_REGION": "south",
             "ACCESS_LOG": "false",
