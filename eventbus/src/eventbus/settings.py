@@ -146,5 +146,7 @@ def _first_problem(path: Path, error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{path}: {key}: expected a value, got none"
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    got = "(not shown)" if _SECRET_KEY.search(key) else redacted(repr(first["input"]))[:200]
+    # a mapping that is wrong as a whole may hold a password among its values
+    hidden = _SECRET_KEY.search(key) or isinstance(first["input"], Mapping)
+    got = "(not shown)" if hidden else redacted(repr(first["input"]))[:200]
     return f"{path}: {key}: expected {expected}, got: {got}"
