@@ -231,3 +231,9 @@ def sap_error(code: str, text: str, *details: tuple[str, str]) -> str:
 @pytest.fixture(name="sap_error")
 def sap_error_fixture() -> Callable[..., str]:
     return sap_error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "start_bridge" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.process)

@@ -312,7 +312,7 @@ def test_sap_silent_the_call_ends_before_the_handlers_limit(sap: Any, make_booki
     event = an_event()
 
     with pytest.raises(Transient, match="ReadTimeout"):
-        make_booking(sap.url, handler_s=6.5).book(event)
+        make_booking(sap.url, handler_s=6.2).book(event)
 
     assert entry_of(transactions, event).state == "sending"
 

@@ -142,7 +142,7 @@ def area(**changes: str) -> str:
         ({"SAP_MATERIALS": '{"*": "TG11"}'}, "product_id"),
         ({"SAP_TRANSIENT_RE": "("}, "sap.transient_re"),
         ({"TIMEZONE": "Berlin"}, "sap.timezone"),
-        ({"SAP_READ_TIMEOUT": "75"}, "handler_timeout_s above"),
+        ({"SAP_READ_TIMEOUT": "75"}, "HANDLER_TIMEOUT_S"),
         ({"SAP_CLIENT": "1"}, "sap.client"),
         ({"SAP_REFERENCE_PREFIX": "Büro-"}, "sap.reference_prefix"),
     ],
@@ -153,6 +153,7 @@ def test_wrong_setting_stops_the_start_with_one_line(environ: dict[str, str], me
 
     assert message in str(stopped.value)
     assert "\n" not in str(stopped.value)
+    assert environ.get("SAP_PASSWORD", "sandbox") not in str(stopped.value)
 
 
 def test_environment_replaces_tables_and_reaches_a_real_sap() -> None:

@@ -39,12 +39,11 @@ from sap_bridge import metrics
 from sap_bridge.client import Answer, Found, SapClient
 from sap_bridge.errors import Verdict
 from sap_bridge.mapping import Mapping, MappingError, SalesOrder
+from sap_bridge.settings import MARGIN_S
 
 SENDING, BOOKED, REJECTED = "sending", "booked", "rejected"
 FINAL_STATES = (BOOKED,)
 """A rejected order may be tried again: whoever redrives it has mended something."""
-MARGIN_S = 5.0
-"""Between the last call's end and the handler's limit, for the ledger."""
 LEASE_MARGIN_S = 10.0
 """By which the lease outlives the handler, and clocks of two machines may differ."""
 WAIT_S = 1.0

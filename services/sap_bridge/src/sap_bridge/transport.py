@@ -16,11 +16,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from sap_bridge.errors import Signal
 from sap_bridge.pace import Pace
-from sap_bridge.settings import SapSettings
+from sap_bridge.settings import CONNECT_RETRIES, SapSettings
 
 CONNECTION_IDLE_S_MAX = 45.0
 """ICM closes idle connections after 60 s (icm/keep_alive_timeout); what is sent into a closing one may be lost."""
-CONNECT_RETRIES = 2
 CALL_S_MIN = 1.0
 """With less time left a call is not begun."""
 
