@@ -22,12 +22,39 @@ from progress import StepError, say
 from supervision import BROKER, DRAIN_S_MAX, Process, Supervisor
 
 READY_TIMEOUT_S = 120
+DEATHS_MAX = 4
+"""A program that dies so often while the others get ready will not get so."""
+NEWS_S = 30
 POLL_S = 0.3
 LOG_LINES = 12
 
 
 class Interrupted(BaseException):
     """Ctrl-C, SIGTERM, the terminal was closed, or `make` has gone. No error: the way to end."""
+
+
+class Deaths:
+    """How often one program has ended, seen by its process changing."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._pid = 0
+        self._told_at = -float(NEWS_S)
+
+    def see(self, process: Process) -> bool:
+        """Whether it has ended since the last look."""
+        changed = self._pid not in (0, process.pid)
+        self._pid = process.pid
+        self.count += changed
+        return changed or (process.state == "EXITED" and process.exit_code == EXIT_CONFIGURATION)
+
+    def is_news(self) -> bool:
+        """False if that was told half a minute ago: a loop of deaths must not fill the terminal."""
+        now = time.monotonic()
+        if now - self._told_at < NEWS_S:
+            return False
+        self._told_at = now
+        return True
 
 
 class Launch:
@@ -40,7 +67,7 @@ class Launch:
         self.services: Services
         self.supervisor: Supervisor | None = None
         self._parent = os.getppid() if "MAKELEVEL" in os.environ else None
-        self._restarts: dict[str, int] = {}
+        self._deaths: dict[str, Deaths] = {}
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -114,7 +141,7 @@ class Launch:
         self.supervisor.start_programs(names)
         pending = list(waits)
         while pending:
-            self._look(quiet=True)
+            self._look(starting=True)
             for readiness in [each for each in pending if _answers(each.url)]:
                 pending.remove(readiness)
                 say(f"  {readiness.program:<14} ready after {time.monotonic() - started:.1f} s")
@@ -123,30 +150,26 @@ class Launch:
                 raise StepError(f"Not ready after {READY_TIMEOUT_S} s: {', '.join(late)}\n{self._log_tails(late)}")
             time.sleep(0.1)
 
-    def _look(self, quiet: bool = False) -> None:
+    def _look(self, starting: bool = False) -> None:
         assert self.supervisor is not None
         if self._parent is not None and os.getppid() != self._parent:
             raise Interrupted
         for process in self.supervisor.processes():
-            ended = process.state in ("BACKOFF", "EXITED", "FATAL")
-            if ended and process.exit_code == EXIT_CONFIGURATION:
-                raise StepError(self._last_line(process.name))
-            if ended:
-                self._tell_restart(process, quiet)
-            elif process.state == "RUNNING":
-                self._restarts.pop(process.name, None)
+            deaths = self._deaths.setdefault(process.name, Deaths())
+            if deaths.see(process):
+                self._tell(process, deaths, starting)
         if not self.supervisor.alive():
             raise StepError(f"The supervisor has ended: see {self.supervisor.log('supervisord')}")
 
-    def _tell_restart(self, process: Process, quiet: bool) -> None:
-        """Once for each time that it ends, on the terminal."""
+    def _tell(self, process: Process, deaths: Deaths, starting: bool) -> None:
         assert self.supervisor is not None
-        told = self._restarts.get(process.name)
-        if told is None and not quiet:
+        if process.exit_code == EXIT_CONFIGURATION:
+            raise StepError(self._last_line(process.name))
+        if starting and deaths.count >= DEATHS_MAX:
+            raise StepError(f"{process.name} ends again and again:\n{self._log_tails([process.name])}")
+        if deaths.is_news():
             log = os.path.relpath(self.supervisor.log(process.name))
-            what = "ended" if process.state == "EXITED" else "ended, starts again"
-            say(f"  {process.name} {what} ({process.description}); its log: {log}")
-        self._restarts[process.name] = process.exit_code
+            say(f"  {process.name} {self.supervisor.last_exit(process.name)}, starts again ({log})")
 
     def _stop(self) -> None:
         """Drains tier after tier, the gateway first, the broker last. A second interrupt ends all at once."""

@@ -23,6 +23,7 @@ from progress import StepError
 PATTERNS = ("services/*/processes.conf", "services/*/*/processes.conf")
 LAST_PRIORITY = 900
 """Programs from this priority on start when all others are ready."""
+_USUAL_PRIORITY = 100
 _PORTS = range(20000, 32000)  # below the ranges that systems take the ports of outgoing connections from
 
 
@@ -87,7 +88,7 @@ def _parse(file: Path, services: Services) -> Mapping[str, str]:
         for section in parser.sections():
             kind, _, name = section.partition(":")
             if kind == "program":
-                priority = parser.getint(section, "priority", fallback=999)
+                priority = parser.getint(section, "priority", fallback=_USUAL_PRIORITY)
                 services.programs.append(Program(name, priority, file.parent.name))
     except (configparser.Error, ValueError, OSError) as error:
         raise StepError(f"{file}: {' '.join(str(error).split())}") from error
@@ -122,7 +123,8 @@ def _read_laptop(file: Path, laptop: Mapping[str, str], services: Services, give
         services.environment[name] = given.get(name) or replaced(value)
     for text in laptop.get("ready", "").split():
         program = next((p for p in services.programs if f"${{{p.name.upper()}_PORT}}" in text), None)
-        name, last = (program.name, program.last) if program else (file.parent.name, False)
+        name = program.name if program else file.parent.name
+        last = all(p.last for p in services.programs if p is program or (not program and p.service == name))
         services.ready.append(Readiness(name, replaced(text), last))
     services.show += [replaced(line) for line in _lines(laptop, "show")]
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 from eventbus.operator.private_node import PrivateNode
 from eventbus.operator.tether import tether, untie
+from eventbus.settings import EXIT_CONFIGURATION
 from processes import PATTERNS, Services, free_port
 from progress import StepError
 
@@ -35,7 +37,6 @@ class Process:
     pid: int
     state: str
     exit_code: int
-    description: str
 
 
 class Supervisor:
@@ -92,10 +93,16 @@ class Supervisor:
         """All programs, or what was seen last when supervisord has ended (`alive` tells)."""
         with contextlib.suppress(OSError, xmlrpc.client.Error):
             self._seen = [
-                Process(entry["group"], entry["pid"], entry["statename"], entry["exitstatus"], entry["description"])
+                Process(entry["group"], entry["pid"], entry["statename"], entry["exitstatus"])
                 for entry in self._rpc.getAllProcessInfo()
             ]
         return self._seen
+
+    def last_exit(self, program: str) -> str:
+        """How it ended the last time, in supervisord's words."""
+        log = self.log("supervisord").read_text(encoding="utf-8", errors="replace")[-10000:]
+        found = re.findall(rf"(?:exited|spawnerr): {re.escape(program)} \((.*?)[;)]", log)
+        return f"ended ({found[-1]})" if found else "ended"
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -173,7 +180,9 @@ class Supervisor:
         added: dict[str, object] = {
             "directory": _literal(str(self.root)),
             "autostart": "false",  # the launcher starts them, one tier after the other
-            "startretries": 1000000,
+            "startsecs": 0,  # with more, supervisor forgets the exit code of what ends early, and retries a 78
+            "autorestart": "unexpected",
+            "exitcodes": EXIT_CONFIGURATION,  # whatever else ends is started again
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": _literal(str(self.log(name))),
@@ -182,7 +191,7 @@ class Supervisor:
         }
         if name == BROKER and self.node:
             words = [sys.executable, "-m", "eventbus.operator.private_node", str(self.node.directory)]
-            added |= {"command": _literal(shlex.join(words)), "autorestart": "true", "stopwaitsecs": 40, "priority": 0}
+            added |= {"command": _literal(shlex.join(words)), "stopwaitsecs": 40, "priority": 0}
         return added
 
 

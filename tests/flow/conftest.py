@@ -1,0 +1,119 @@
+"""Launchers of instances, as tests of `make run` and `make demo` start them."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from eventbus.testing.broker import Broker
+from eventbus.testing.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+FAKE = Path(__file__).parent / "fake_program.py"
+START_TIMEOUT_S = 60
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"project", "launcher"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+
+
+class Launcher:
+    """`python deploy/laptop run` in a project's folder."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str], command: str = "run") -> None:
+        self.root, self.instance = root, root / "var" / "run"
+        self.output = root / f"{command}.out"
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "deploy/laptop", command],
+                cwd=root,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What `. var/run/env` gives to a shell."""
+        lines = (self.instance / "env").read_text(encoding="utf-8").splitlines()
+        return {k: "".join(shlex.split(v)) for k, _, v in (line.partition("=") for line in lines[:-1])}
+
+    def started(self) -> "Launcher":
+        def up() -> bool:
+            assert self.process.poll() is None, self.text
+            return "Ctrl-C stops everything" in self.text
+
+        wait_until(up, START_TIMEOUT_S)
+        return self
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+    def events(self) -> list[str]:
+        """What the fake programs noted: `<name> started <pid>`, `<name> stopped`."""
+        file = self.instance / "events"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def pids(self) -> dict[str, int]:
+        """The last process of each fake program, by name."""
+        return {m[1]: int(m[2]) for line in self.events() if (m := re.fullmatch(r"(\w+) started (\d+)", line))}
+
+    def left_running(self) -> list[str]:
+        """Command lines of processes that belong to this project's folder, beside the launcher's own."""
+        listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        everything = {int(pid): args for pid, args in (line.split(maxsplit=1) for line in listed.splitlines())}
+        known = set(self.pids().values())
+        return [
+            args
+            for pid, args in everything.items()
+            if pid != self.process.pid and ((pid in known and FAKE.name in args) or str(self.root) in args)
+        ]
+
+
+class Project:
+    """A folder with this repository's launcher and services of the test's own."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self.root, self.environment = root, dict(environment)
+        self._launchers: list[Launcher] = []
+        (root / "deploy").symlink_to(ROOT / "deploy")
+
+    def service(self, name: str, programs: str, laptop: str = "") -> None:
+        """`programs`: sections of a processes.conf, where `FAKE` is the fake program's command."""
+        folder = self.root / "services" / name
+        folder.mkdir(parents=True)
+        text = programs.replace("FAKE", f"python {FAKE}")
+        (folder / "processes.conf").write_text(f"{text}\n[laptop]\n{laptop}\n")
+
+    def launch(self, **environment: str) -> Launcher:
+        launcher = Launcher(self.root, {**self.environment, **environment})
+        self._launchers.append(launcher)
+        return launcher
+
+    def end(self) -> None:
+        for launcher in self._launchers:
+            if launcher.process.poll() is None:
+                launcher.interrupt()
+
+
+@pytest.fixture
+def project(tmp_path: Path, broker: Broker) -> Iterator[Project]:
+    """An empty project whose instances use this test's own virtual host."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKELEVEL", "INSTANCE_DIR")}
+    started = Project(tmp_path, environment | {"AMQP_URL": broker.amqp_url, "MANAGEMENT_URL": broker.management_url})
+    yield started
+    started.end()

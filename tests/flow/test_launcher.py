@@ -1,0 +1,193 @@
+"""What `make run` promises, with small programs in place of the services."""
+
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventbus.testing.waiting import wait_until
+
+WORKER = """
+[program:worker]
+command=FAKE worker WORKER_PORT late
+priority=100
+"""
+WORKER_LAPTOP = """
+ports=WORKER_PORT:18084
+env=
+    WORKER_URL=http://127.0.0.1:${WORKER_PORT}
+ready=http://127.0.0.1:${WORKER_PORT}/readyz
+show=Worker: ${WORKER_URL}
+"""
+FRONT = """
+[program:front]
+command=FAKE front FRONT_PORT
+priority=900
+"""
+FRONT_LAPTOP = (
+    "ports=FRONT_PORT:18000\nenv=\n  GATEWAY_URL=http://127.0.0.1:${FRONT_PORT}\nready=http://127.0.0.1:${FRONT_PORT}/"
+)
+
+
+@pytest.fixture
+def services(project: Any) -> Any:
+    """A project with a worker and a front that is to start last."""
+    project.service("front", FRONT, FRONT_LAPTOP)
+    project.service("worker", WORKER, WORKER_LAPTOP)
+    return project
+
+
+def status(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return int(answer.status)
+
+
+def test_front_starts_when_workers_are_ready_and_stops_before_them(services: Any) -> None:
+    launcher = services.launch().started()
+    assert [event.rsplit(" ", 1)[0] if "started" in event else event for event in launcher.events()] == [
+        "worker started",
+        "worker ready",
+        "front started",
+        "front ready",
+    ]
+    assert launcher.interrupt() == 0
+    assert launcher.events()[-2:] == ["front stopped", "worker stopped"]
+    assert launcher.left_running() == []
+
+
+def test_terminal_shows_urls_and_an_order_to_try(services: Any) -> None:
+    launcher = services.launch().started()
+    assert f"Worker:                      {launcher.variables['WORKER_URL']}" in launcher.text
+    assert f"curl -s {launcher.variables['GATEWAY_URL']}/orders" in launcher.text
+    assert '{"customer_name": "Daníel", "products_ids": [2, 4, 42]}' in launcher.text
+
+
+def test_port_in_use_another_is_taken_and_told(services: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        launcher = services.launch(WORKER_PORT=port).started()
+    chosen = launcher.variables["WORKER_PORT"]
+    assert chosen != port
+    assert f"Port {port} is in use: WORKER_PORT is {chosen}" in launcher.text
+    assert status(launcher.variables["WORKER_URL"]) == 200
+
+
+def test_callers_environment_wins_over_a_services_own(services: Any) -> None:
+    assert services.launch(WORKER_URL="ipp://printer/").started().variables["WORKER_URL"] == "ipp://printer/"
+
+
+def test_env_file_runs_a_command_alone(services: Any) -> None:
+    launcher = services.launch().started()
+    command = (services.root / "services/worker/processes.conf").read_text().split("command=")[1].splitlines()[0]
+    shell = ["env", "-i", "sh", "-c", f". var/run/env && WORKER_PORT=18999 exec {command}"]
+    with subprocess.Popen(shell, cwd=services.root) as alone:
+        wait_until(lambda: launcher.events()[-1] == "worker ready")
+        assert f"worker started {alone.pid}" in launcher.events()
+        alone.terminate()
+
+
+def test_env_file_is_the_owners_alone_and_exports_everything(services: Any) -> None:
+    launcher = services.launch(DATABASE_URL="sqlite:///it's.db").started()
+    file = launcher.instance / "env"
+    assert file.stat().st_mode & 0o077 == 0
+    names = '$(tail -1 var/run/env | cut -d" " -f2-)'
+    script = f". var/run/env; for name in {names}; do printenv $name >/dev/null || echo $name; done"
+    shell = subprocess.run(
+        ["sh", "-c", script], cwd=services.root, capture_output=True, text=True, check=True, env={"PATH": os.defpath}
+    )
+    assert (shell.stdout, shell.stderr) == ("", "")
+    wanted = {"GATEWAY_URL", "AMQP_URL", "MANAGEMENT_URL", "DATA_DIR", "INSTANCE_DIR", "PATH", "WORKER_PORT"}
+    assert wanted <= launcher.variables.keys()
+
+
+def test_what_dies_is_started_again_and_told(services: Any) -> None:
+    launcher = services.launch().started()
+    before = launcher.pids()["worker"]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: launcher.pids()["worker"] != before and launcher.events()[-1] == "worker ready")
+    assert launcher.interrupt() == 0
+    assert "worker ended (terminated by SIGKILL), starts again (" in launcher.text
+
+
+def test_wrong_configuration_ends_everything_with_its_line(services: Any) -> None:
+    services.service(
+        "printer", "[program:printer]\ncommand=FAKE printer P refuses\nexitcodes=0,78\nautorestart=unexpected"
+    )
+    launcher = services.launch()
+    assert launcher.process.wait(60) == 1
+    last = launcher.text.splitlines()[-1]
+    assert last == "printer: configuration: config.yaml: printer_uri: expected a URI, got: nonsense"
+    assert launcher.left_running() == []
+
+
+def test_program_that_never_gets_ready_is_named_with_its_log(services: Any) -> None:
+    services.service(
+        "broken", "[program:broken]\ncommand=python -c 'import no_such_module'", "ready=http://127.0.0.1:9/"
+    )
+    launcher = services.launch()
+    assert launcher.process.wait(60) == 1
+    assert "broken ends again and again" in launcher.text
+    assert "No module named 'no_such_module'" in launcher.text
+    assert launcher.left_running() == []
+
+
+def test_launcher_killed_everything_ends_and_the_next_run_starts(services: Any) -> None:
+    launcher = services.launch().started()
+    launcher.process.kill()
+    launcher.process.wait()
+    wait_until(lambda: launcher.left_running() == [])
+    assert launcher.events()[-2:] == ["front stopped", "worker stopped"]
+    services.launch().started()
+
+
+def test_supervisor_killed_launcher_ends_with_all_programs(services: Any) -> None:
+    launcher = services.launch().started()
+    os.kill(int((launcher.instance / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert launcher.process.wait(60) == 1
+    assert "The supervisor has ended" in launcher.text
+    wait_until(lambda: launcher.left_running() == [])
+
+
+def test_second_launcher_is_refused(services: Any) -> None:
+    first = services.launch().started()
+    second = services.launch()
+    assert second.process.wait(30) == 1
+    assert f"It runs already (process {first.process.pid})" in second.text
+    assert first.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"AMQP_URL": "amqp://u:secret@127.0.0.1:9/"}, "AMQP_URL: no connection to amqp://u:***@127.0.0.1:9/"),
+        ({"AMQP_URL": "", "RABBITMQ_SERVER": "/nowhere"}, "or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere"),
+        ({"WORKER_PORT": "http"}, "expected VARIABLE:number, got: WORKER_PORT:18084 (WORKER_PORT=http)"),
+    ],
+    ids=["broker away", "no RabbitMQ", "ill port"],
+)
+def test_nothing_to_start_with_is_one_line(services: Any, environment: dict[str, str], line: str) -> None:
+    launcher = services.launch(**environment)
+    assert launcher.process.wait(60) == 1
+    assert line in launcher.text.splitlines()[-1]
+    assert "secret" not in launcher.text
+    assert launcher.left_running() == []
+
+
+def test_no_service_is_one_line(project: Any) -> None:
+    launcher = project.launch()
+    assert launcher.process.wait(30) == 1
+    assert "expected services/<name>/processes.conf" in launcher.text.splitlines()[-1]
+
+
+def test_instance_of_its_own_in_a_shell_that_knows_another(services: Any, tmp_path: Path) -> None:
+    """`. var/run/env` in a shell, then another start: the first one's ports and broker do not count."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "env").write_text("WORKER_PORT='18998'\nINSTANCE_DIR='x'\nexport WORKER_PORT INSTANCE_DIR\n")
+    launcher = services.launch(INSTANCE_DIR=str(other), WORKER_PORT="18998").started()
+    assert launcher.variables["WORKER_PORT"] != "18998"
+    assert launcher.variables["INSTANCE_DIR"] == str(launcher.instance)
