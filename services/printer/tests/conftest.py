@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -12,11 +13,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import requests
+from eventbus.contract import OrderCreated
 from eventbus.testing.builders import an_order
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 from PIL import Image
+from printer.desk import Desk
 from printer.ipp_client import IppPrinter
+from printer.ipp_message import Tag
+from printer.ipp_transport import IppTransport, Operation
 from printer.papers import PAPERS
 from printer.slip import SlipMaker
 from sqlalchemy.engine import Connection, Engine
@@ -86,6 +92,12 @@ def makers() -> dict[str, SlipMaker]:
 
 
 @pytest.fixture
+def text_of() -> Callable[[Path], str]:
+    """What stands on a paper."""
+    return lambda path: run("pdftotext", "-layout", path, "-")
+
+
+@pytest.fixture
 def make_slip(makers: dict[str, SlipMaker], tmp_path: Path) -> Callable[..., Slip]:
     """Makes the slip of `an_order(**fields)`."""
 
@@ -115,10 +127,51 @@ def transactions(database_url: str) -> Iterator[Transactions]:
     engine.dispose()
 
 
+class Reports:
+    """Takes results in place of the broker."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, Any]] = []
+
+    def publish(self, **report: Any) -> None:
+        self.published.append(report)
+
+    def states(self, order_number: str) -> list[str]:
+        return [report["state"] for report in self.published if report["order_number"] == order_number]
+
+
+class Slips:
+    """Makes A4 slips, one at a time."""
+
+    def __init__(self, maker: SlipMaker) -> None:
+        self._maker = maker
+        self._turn = threading.Lock()
+
+    def render(self, order: OrderCreated, note: str | None = None) -> bytes:
+        with self._turn:
+            return self._maker.render(order, note)
+
+
+@pytest.fixture
+def any_desk(transactions: Transactions, makers: dict[str, SlipMaker]) -> Desk:
+    """A desk whose results are in `desk.results.published`, on SQLite and on PostgreSQL."""
+    return Desk(transactions, Slips(makers["a4"]), Reports())
+
+
+@pytest.fixture
+def desk(tmp_path: Path, makers: dict[str, SlipMaker]) -> Iterator[Desk]:
+    """The same, on SQLite alone: where the database does not matter."""
+    url = f"sqlite:///{tmp_path / 'printer.db'}"
+    database.upgrade(url, "printer")
+    engine = database.create_engine(url)
+    yield Desk(Transactions(engine), Slips(makers["a4"]), Reports())
+    engine.dispose()
+
+
 PRINT_COMMAND = """#!/bin/sh
 for file; do :; done
 while [ -e {folder}/hold ]; do sleep 0.02; done
-rm {folder}/abort-next 2>/dev/null && exit 1
+for abort in {folder}/abort.*; do [ -e "$abort" ] && rm "$abort" && exit 1; done
 case "$(tail -c 8 "$file")" in *%%EOF*) ;; *) exit 1;; esac
 paper={folder}/papers/"$IPP_JOB_NAME"."$$"
 cp "$file" "$paper.part" && mv "$paper.part" "$paper.pdf"
@@ -130,17 +183,27 @@ class IppEvePrinter:
 
     def __init__(self, folder: Path, bus: str) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.uri = f"ipp://localhost:{self.port}/ipp/print"
         self._bus = bus
         (folder / "papers").mkdir(parents=True)
         (folder / "spool").mkdir()
         self._command = folder / "print"
         self._command.write_text(PRINT_COMMAND.format(folder=folder))
         self._command.chmod(0o755)
-        self.start()
+        for _ in range(5):  # somebody may take a free port before we do
+            self.port = free_port()
+            if self._start("application/pdf"):
+                return
+        raise AssertionError((folder / "log").read_text())
+
+    @property
+    def uri(self) -> str:
+        return f"ipp://localhost:{self.port}/ipp/print"
 
     def start(self, formats: str = "application/pdf") -> None:
+        """Start it again, where it was."""
+        wait_until(lambda: self._start(formats), what="the printer starts again")
+
+    def _start(self, formats: str) -> bool:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["ippeveprinter", "-r", "off", "-p", str(self.port), "-n", "localhost", "-d", self.folder / "spool",
@@ -148,7 +211,8 @@ class IppEvePrinter:
                 env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self._bus},
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        wait_until(self._listens, what="the printer listens")
+        wait_until(lambda: self._listens() or self._process.poll() is not None, what="the printer listens or ends")
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End it at once, with what it is printing. Started again it has forgotten all jobs."""
@@ -173,8 +237,17 @@ class IppEvePrinter:
         (self.folder / "hold").unlink()
 
     def abort_next(self) -> None:
-        """Abort the next job that would be printed."""
-        (self.folder / "abort-next").touch()
+        """Abort one more of the next jobs that would be printed."""
+        tempfile.mkstemp(prefix="abort.", dir=self.folder)
+
+    def empty_tray(self) -> None:
+        """No paper is left, as its web page would say; only a restart fills the tray."""
+        query = "size1=na_letter_8.5x11in&type1=stationery&level1=0&size3=&type3=&level3=0"
+        requests.get(f"http://localhost:{self.port}/media?{query}", timeout=5).raise_for_status()
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel the job, as a person would."""
+        IppTransport(self.uri, 1).call(Operation.CANCEL_JOB, {"job-id": (Tag.INTEGER, job_id)})
 
     def client(self) -> IppPrinter:
         return IppPrinter(self.uri, connections=4)

@@ -24,6 +24,7 @@ class Operation(IntEnum):
 
     CREATE_JOB = 0x05
     SEND_DOCUMENT = 0x06
+    CANCEL_JOB = 0x08
     GET_JOB_ATTRIBUTES = 0x09
     GET_JOBS = 0x0A
     GET_PRINTER_ATTRIBUTES = 0x0B

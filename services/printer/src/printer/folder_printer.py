@@ -1,0 +1,50 @@
+"""What a handler does with a folder in place of a printer: the file is the paper, complete at once."""
+
+from eventbus.contract import Event, OrderCreated
+from eventbus.department import Blocked, Done, Later, Outcome
+from eventbus.department.ledger import Held, LeaseLostError, Settled
+from eventlet import tpool
+
+from printer import _metrics as metrics
+from printer.desk import Desk
+from printer.folder import SlipFolder
+from printer.records import FINAL, FOLDER_LEASE_S, PRINTED, Records, new_owner
+
+RETRY_S = 1.0
+
+
+class FolderPrinter:
+    """Writes each slip once, as `<order>.pdf`. The ledger remembers those that were taken out of the folder."""
+
+    def __init__(self, folder: SlipFolder) -> None:
+        self._folder = folder
+
+    def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome:
+        """`Done` with the file's name when the file is on disk. Raises Blocked when the folder cannot take it."""
+        records = Records(desk.transactions, FOLDER_LEASE_S)
+        owner = new_owner()
+        claim = records.claim(event, owner, settled=FINAL)
+        match claim:
+            case Settled(entry):
+                return Done(entry.reference)
+            case Held(seconds_left):
+                return Later(min(seconds_left, RETRY_S), "another worker is writing this slip")
+        name = f"{event.data.order_number}.pdf"
+        try:
+            pdf = desk.slips.render(event.data)
+            tpool.execute(self._folder.put_once, name, pdf)
+            records.advance(claim.entry, PRINTED, release=True, reference=name)
+        except OSError as error:  # full, read-only, gone: as true for every other slip
+            raise Blocked(f"folder of slips: {error.strerror or type(error).__name__}") from error
+        except LeaseLostError:
+            return Later(RETRY_S, "another worker has taken this slip over")
+        finally:
+            records.release(claim.entry.key, owner)
+        metrics.SLIPS.labels("printed").inc()
+        return Done(name)
+
+    def follow(self, desk: Desk) -> None:
+        """Nothing is left to follow."""
+
+    def close(self) -> None:
+        """Nothing is open."""

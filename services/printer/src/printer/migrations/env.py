@@ -1,0 +1,7 @@
+"""Run by `eventbus.database.upgrade`."""
+
+from eventbus.database import run_migrations
+
+from printer.tables import metadata
+
+run_migrations(metadata)

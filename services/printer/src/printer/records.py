@@ -1,0 +1,178 @@
+"""The printer's memory: how far each slip has come, and what stands on it. Committed before each step."""
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from eventbus.contract import Event, OrderCreated
+from eventbus.department.ledger import NEW, Claimed, Entry, Held, Key, Ledger, Settled, utcnow
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from printer.tables import ledger as ledger_rows
+from printer.tables import slip_orders
+
+CREATING = "creating"
+"""Create-Job is being sent, or its answer was lost."""
+CREATED = "created"
+"""The job is there; its document has surely not been sent."""
+SENDING = "sending"
+"""The document is being sent, or the answer was lost."""
+ACCEPTED = "accepted"
+PRINTED = "printed"
+ABORTED = "aborted"
+"""The printer gave up: another copy follows."""
+ATTENTION = "attention"
+"""A person has to look."""
+
+STARTED = (CREATING, CREATED, SENDING)
+OPEN = (*STARTED, ACCEPTED)
+"""States of a slip that the printer has, or may have, and has not finished."""
+FINAL = (PRINTED, ABORTED, ATTENTION)
+
+IPP_LEASE_S = 45.0
+"""Renewed before each step, so longer than the longest one: Send-Document, (3 + 30) s. What a killed worker had under
+way waits so long."""
+FOLDER_LEASE_S = 5.0
+"""Only saves work: the folder itself lets no file be written twice."""
+
+Result = TypeVar("Result")
+
+
+class RunsTransactions(Protocol):
+    """See `eventbus.department.Transactions`."""
+
+    def run(self, work: Callable[[Connection], Result]) -> Result: ...
+
+
+def new_owner() -> str:
+    """A name for one worker at one delivery."""
+    return f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+
+
+class Records:
+    """Ledger and slips' contents, in transactions of one database.
+
+    Args:
+        transactions: of the printer's database.
+        lease_s: how long a claimed slip is kept from other workers, from its last step.
+        clock: tells the time, with its zone.
+    """
+
+    def __init__(self, transactions: RunsTransactions, lease_s: float, clock: Callable[[], datetime] = utcnow) -> None:
+        self._run = transactions.run
+        self._lease_s = lease_s
+        self._ledger = Ledger(ledger_rows, clock)
+        self.clock = clock
+
+    def claim(self, event: Event[OrderCreated], owner: str, settled: tuple[str, ...]) -> Claimed | Held | Settled:
+        """Take the order's newest copy; what stands on the slip is kept with it.
+
+        `settled`: states in which there is nothing to do for the caller.
+        """
+
+        def work(connection: Connection) -> Claimed | Held | Settled:
+            copies = self._ledger.copies(connection, event.data.order_number, event.type)
+            key = copies[-1].key if copies else Key(event.data.order_number, event.type)
+            if not copies:
+                self._keep(connection, event)
+            return self._ledger.claim(connection, key, event.id, owner, self._lease_s, final_states=settled)
+
+        return self._run(work)
+
+    def claim_again(self, entry: Entry, owner: str) -> Entry | None:
+        """The row as it is now, taken; None where another has it, or has moved it on."""
+
+        def work(connection: Connection) -> Claimed | Held | Settled:
+            return self._ledger.claim(connection, entry.key, entry.cause_id, owner, self._lease_s, final_states=FINAL)
+
+        claimed = self._run(work)
+        return claimed.entry if isinstance(claimed, Claimed) and claimed.entry.state == entry.state else None
+
+    def advance(self, entry: Entry, state: str, *, release: bool = False, **changes: Any) -> Entry:
+        """The row in its next state, committed. Raises `LeaseLostError` when another has moved it on."""
+        lease_s = None if release else self._lease_s
+        return self._run(
+            lambda connection: self._ledger.advance(
+                connection, entry, state, lease_s=lease_s, release=release, **changes
+            )
+        )
+
+    def release(self, key: Key, owner: str) -> None:
+        """Give up the lease, if we still have it."""
+
+        def work(connection: Connection) -> None:
+            entry = self._ledger.get(connection, key)
+            if entry is not None and entry.owner == owner:
+                self._ledger.release(connection, entry)
+
+        self._run(work)
+
+    def next_copy(self, entry: Entry) -> None:
+        """Close the row as aborted and begin the next copy, in one transaction."""
+
+        def work(connection: Connection) -> None:
+            self._ledger.advance(connection, entry, ABORTED, release=True)
+            key = entry.key._replace(copy=entry.copy + 1)
+            owner = new_owner()
+            claimed = self._ledger.claim(connection, key, entry.cause_id, owner, self._lease_s, final_states=FINAL)
+            assert isinstance(claimed, Claimed)
+            self._ledger.release(connection, claimed.entry)
+
+        self._run(work)
+
+    def remembers_since(self) -> datetime | None:
+        """When the oldest row was made: slips of older orders would be printed again."""
+        return self._run(self._ledger.remembers_since)
+
+    def open_count(self, without: Key) -> int:
+        """How many slips the printer has and has not finished, beside that one."""
+        table = ledger_rows.c
+        statement = (
+            sa.select(sa.func.count())
+            .select_from(ledger_rows)
+            .where(table.state.in_(OPEN), sa.or_(table.order_number != without.order_number))
+        )
+        return self._run(lambda connection: connection.scalars(statement).one())
+
+    def followed(self, limit: int) -> list[Entry]:
+        """Slips that no event will come back for: accepted ones, and unfinished second copies."""
+        table = ledger_rows.c
+        second = sa.and_(table.copy > 1, table.state.in_((NEW, *STARTED)))
+
+        def work(connection: Connection) -> list[Entry]:
+            keys = connection.execute(
+                sa.select(table.order_number, table.event_type, table.copy)
+                .where(sa.or_(table.state == ACCEPTED, second))
+                .order_by(table.updated_at)
+                .limit(limit)
+            ).all()
+            entries = (self._ledger.get(connection, Key(*key)) for key in keys)
+            return [entry for entry in entries if entry is not None]
+
+        return self._run(work)
+
+    def order(self, entry: Entry) -> OrderCreated:
+        """What stands on the slip."""
+        table = slip_orders.c
+        statement = sa.select(table.data).where(
+            table.order_number == entry.order_number, table.event_type == entry.event_type
+        )
+        return OrderCreated.model_validate_json(self._run(lambda connection: connection.scalars(statement).one()))
+
+    def _keep(self, connection: Connection, event: Event[OrderCreated]) -> None:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(
+            insert(slip_orders)
+            .values(
+                order_number=event.data.order_number,
+                event_type=event.type,
+                data=event.data.model_dump_json(),
+                created_at=self.clock(),
+            )
+            .on_conflict_do_nothing()
+        )

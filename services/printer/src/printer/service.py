@@ -1,0 +1,33 @@
+"""The department: prints a packing slip for every order."""
+
+from eventbus.contract import Event, OrderCreated
+from eventbus.department import Outcome, Results, every, subscribe
+
+from printer.desk import Desk
+from printer.settings import PrinterSettings
+from printer.warehouse_printer import PackingSlips, PrinterDatabase, WarehousePrinter
+
+
+class PrinterService:
+    """One warehouse's printer."""
+
+    name = "printer"
+    settings_class = PrinterSettings
+
+    db = PrinterDatabase("printer")
+    results = Results()
+    slips = PackingSlips()
+    printer = WarehousePrinter()
+
+    @subscribe("order.created.*")
+    def print_packing_slip(self, event: Event[OrderCreated]) -> Outcome:
+        outcome: Outcome = self.printer.print_once(event, self._desk)
+        return outcome
+
+    @every(seconds=2)
+    def follow(self) -> None:
+        self.printer.follow(self._desk)
+
+    @property
+    def _desk(self) -> Desk:
+        return Desk(self.db, self.slips, self.results)

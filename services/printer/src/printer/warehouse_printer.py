@@ -1,0 +1,102 @@
+"""Dependency providers: the maker of slips, and the printer that the settings name."""
+
+import time
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from eventbus.contract import Event, OrderCreated
+from eventbus.department import Database, Outcome
+from eventbus.logs import get_logger
+from eventbus.settings import SettingsError
+from eventlet import tpool
+from eventlet.semaphore import Semaphore
+from nameko.extensions import DependencyProvider
+
+from printer import _metrics as metrics
+from printer.desk import Desk
+from printer.folder import SlipFolder
+from printer.folder_printer import FolderPrinter
+from printer.ipp_client import IppPrinter
+from printer.ipp_queue import IppQueue
+from printer.papers import PAPERS
+from printer.records import IPP_LEASE_S, Records
+from printer.settings import PrinterSettings
+from printer.slip import SlipMaker
+
+log = get_logger(__name__)
+
+
+class Printer(Protocol):
+    """A printer, or what stands for one."""
+
+    def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome: ...
+    def follow(self, desk: Desk) -> None: ...
+    def close(self) -> None: ...
+
+
+class PrinterDatabase(Database):
+    """The printer's database, which tells the announcement how far back it remembers."""
+
+    def remembers_since(self) -> datetime | None:
+        return Records(self.get_dependency(None), IPP_LEASE_S).remembers_since()
+
+
+class PackingSlips(DependencyProvider):  # type: ignore[misc]  # nameko has no types
+    """Injects itself: makes slips in a native thread, one at a time, so that other greenlets go on."""
+
+    def __init__(self) -> None:
+        self._turn = Semaphore(1)
+        self._maker: SlipMaker | None = None
+
+    def setup(self) -> None:
+        settings: PrinterSettings = self.container.config["settings"]
+        self._maker = SlipMaker(PAPERS[settings.paper], settings.cjk, ZoneInfo(settings.timezone))
+        if not self._maker.has_cjk:
+            log.warning(
+                "the package noto-cjk-sans-otc is not installed: Chinese, Japanese and Korean names are printed as "
+                "code points"
+            )
+
+    def get_dependency(self, worker_ctx: Any) -> "PackingSlips":  # noqa: ARG002 - nameko's signature
+        return self
+
+    def render(self, order: OrderCreated, note: str | None = None) -> bytes:
+        """The slip as PDF, see `SlipMaker.render`."""
+        assert self._maker is not None, "set up"
+        began = time.perf_counter()
+        with self._turn:
+            pdf: bytes = tpool.execute(self._maker.render, order, note)
+        metrics.RENDER_SECONDS.observe(time.perf_counter() - began)
+        return pdf
+
+
+class WarehousePrinter(DependencyProvider):  # type: ignore[misc]  # nameko has no types
+    """Injects the printer of `printer_uri`. A printer that is off is no error at start; a folder must be there."""
+
+    def __init__(self) -> None:
+        self._printer: Printer | None = None
+
+    def setup(self) -> None:
+        settings: PrinterSettings = self.container.config["settings"]
+        if settings.folder is None:
+            printer = IppPrinter(settings.printer_uri, connections=settings.max_workers)
+            self._printer = IppQueue(printer, window=settings.window, media=PAPERS[settings.paper].media)
+            return
+        folder = SlipFolder(settings.folder)
+        try:
+            tpool.execute(folder.prepare)
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+            raise SettingsError(
+                f"PRINTER_URI: expected a folder that can be written and linked in, got: {settings.folder}: {problem}"
+            ) from error
+        self._printer = FolderPrinter(folder)
+
+    def stop(self) -> None:
+        if self._printer is not None:
+            self._printer.close()
+
+    def get_dependency(self, worker_ctx: Any) -> Printer:  # noqa: ARG002 - nameko's signature
+        assert self._printer is not None, "set up"
+        return self._printer
