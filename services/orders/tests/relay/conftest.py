@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
-from eventbus.contract import order_created
+from eventbus.contract.identity import order_event_id
 from eventbus.database import create_engine, upgrade
 from eventbus.operator.private_node import PrivateNode
-from eventbus.testing import an_order, wait_until
+from eventbus.testing import an_event, an_order_number, wait_until
 from eventbus.testing.broker import Broker, Node
 from orders.relay.process import Relay
 from orders.relay.settings import RelaySettings
@@ -24,21 +24,12 @@ from orders.store.tables import outbox
 
 from eventbus import topology
 
-_PROGRAM = """
-import sys
-from eventbus import logs
-from orders.relay.process import run
-from orders.relay.settings import RelaySettings
-logs.configure("orders-relay")
-sys.exit(run(RelaySettings.model_validate_json(sys.argv[1])))
-"""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "start_relay" in fixtures:
+        if {"start_relay", "process"} & set(fixtures):
             item.add_marker(pytest.mark.process)
         if "own_node" in fixtures:
             item.add_marker(pytest.mark.broker)
@@ -53,14 +44,19 @@ class Box:
 
     def put(self, count: int = 1, region: str = "north", connection: sa.Connection | None = None) -> list[str]:
         """The event ids of new rows, in order."""
-        events = [order_created(an_order(region=region)) for _ in range(count)]
-        rows = [{"routing_key": f"order.created.{region}", "event_id": e.id, "body": e.encode()} for e in events]
+        key, model = f"order.created.{region}", an_event(region=region)
+        body, rows = model.encode().decode(), []
+        for _ in range(count):  # thirty thousand events through the builders would take longer than their way out
+            number = an_order_number()
+            event_id = order_event_id(number, "0001")
+            encoded = body.replace(model.subject, number).replace(model.id, event_id).encode()
+            rows.append({"routing_key": key, "event_id": event_id, "body": encoded})
         if connection is not None:
             connection.execute(outbox.insert(), rows)
         else:
             with self.engine.begin() as own:
                 own.execute(outbox.insert(), rows)
-        return [event.id for event in events]
+        return [row["event_id"] for row in rows]
 
     def event_ids(self) -> list[str]:
         with self.engine.connect() as connection:
@@ -75,11 +71,13 @@ class RelayProcess:
 
     def __init__(self, settings: RelaySettings, log: Path) -> None:
         self.log_path = log
+        config = log.with_suffix(".yaml")
+        config.write_text(settings.model_dump_json())  # JSON is YAML
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, settings.model_dump_json()],
+                [sys.executable, "-m", "orders", "relay"],
                 stderr=output,
-                env=os.environ | {"LOG_FORMAT": "json"},
+                env=os.environ | {"LOG_FORMAT": "json", "CONFIG_FILE": str(config)},
             )
         self._url = ""
 
@@ -224,8 +222,11 @@ def received() -> Callable[[Broker, str], list[str]]:
     def take(broker: Broker, queue: str) -> list[str]:
         ids: list[str] = []
         with broker.channel() as channel:
-            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-                ids.append(got[1].message_id)
+            for _, properties, _ in channel.consume(queue, auto_ack=True, inactivity_timeout=0.5):
+                if properties is not None:
+                    ids.append(properties.message_id)
+                elif not channel.queue_declare(queue, passive=True).method.message_count:
+                    break
         return ids
 
     return take

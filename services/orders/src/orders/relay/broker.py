@@ -45,10 +45,9 @@ def ensure(host: pika.URLParameters, wanted: Topology) -> Exception | None:
     own.blocked_connection_timeout = DECLARE_TIMEOUT_S
     try:
         with pika.BlockingConnection(own) as connection:
-            for step in declare.ensure(connection, wanted):
-                if step.happened == "declared":
-                    kind, name, _ = declare.described(step.object)
-                    log.info("declared", kind=kind, name=name)
+            steps = declare.ensure(connection, wanted)
+            if declared := [step.object for step in steps if step.happened == "declared"]:
+                log.info("declared what was missing", objects=len(declared), of=len(steps))
     except RefusedError as error:
         log.warning("topology is incomplete", reason=str(error))
     except (AMQPError, OperatorError, OSError) as error:

@@ -11,11 +11,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 REQUEST_TIMEOUT_S = 10
 
 
+class AddressError(Exception):
+    """The server cannot listen there. The text is one line: expected, got."""
+
+
 class HealthServer:
     """Listens as soon as it is made, and answers once it is started.
 
     Raises:
-        OSError: the address is in use.
+        AddressError: the address is in use, or none of this machine's.
     """
 
     def __init__(
@@ -35,7 +39,10 @@ class HealthServer:
         class Handler(_Handler):
             routes = pages
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise AddressError(f"expected a free port, got {host}:{port}: {error.strerror}") from error
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)

@@ -290,10 +290,13 @@ class Link:
         self._loop.call_later(delay_s, self.connect)
 
 
-def describe(reason: object) -> str:
-    """The reason on one line. pika nests the reason of a failed connection, and some of its errors have no text."""
-    inner = getattr(reason, "exceptions", None) or getattr(reason, "args", None)
-    while not isinstance(reason, str) and inner and isinstance(inner[-1], BaseException):
-        reason = inner[-1]
-        inner = getattr(reason, "exceptions", None) or getattr(reason, "args", None)
-    return " ".join(f"{type(reason).__name__}: {reason}".split()) if isinstance(reason, Exception) else str(reason)
+def describe(reason: Exception | str) -> str:
+    """The reason on one line: of a failed connection the innermost error, which pika wraps in others without text."""
+    while (inner := _inner(reason)) is not None:
+        reason = inner
+    return " ".join(f"{type(reason).__name__}: {reason}".split()) if isinstance(reason, Exception) else reason
+
+
+def _inner(reason: Exception | str) -> Exception | None:
+    candidates = (*getattr(reason, "exceptions", ()), getattr(reason, "exception", None), *getattr(reason, "args", ()))
+    return next((each for each in reversed(candidates) if isinstance(each, Exception)), None)

@@ -1,5 +1,6 @@
 """The relay's process: everything is put together, started and stopped here."""
 
+import logging
 import random
 import signal
 import socket
@@ -39,8 +40,10 @@ def run(settings: RelaySettings) -> int:
     """Relay until SIGTERM or SIGINT; the exit code. To be called in the main thread.
 
     Raises:
-        OSError: the health server's address is in use.
+        AddressError: the health server cannot listen there.
     """
+    # pika calls each refused connection and each missing object an error; what matters of it we log ourselves
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
     relay = Relay(settings)
     caught, wake = socket.socketpair()  # a handler in Python could run while the loop holds its lock
     caught.setblocking(False)
@@ -68,14 +71,14 @@ class Relay:
         self.metrics = RelayMetrics()
         self._settings = settings
         self._refusals = Refusals()
-        self._work = Work(self._refusals)
-        self._link = self._make_link(settings)
+        self.work = Work(self._refusals)
+        self.link = self._make_link(settings)
         file = sqlite_file(settings.database_url)
         self._only = OnlyRelay(file) if file else None
         self._wakeup = (
-            Doorbell(settings.database_url, self.loop, self._work.hint)
+            Doorbell(settings.database_url, self.loop, self.work.hint)
             if file
-            else Listener(settings.database_url, self._work.hint)
+            else Listener(settings.database_url, self.work.hint)
         )
         self._threads: list[threading.Thread] = []
         self._running_threads = 0
@@ -95,7 +98,7 @@ class Relay:
         self.health.start()
         log.info("relay started", health=f"http://{self._settings.health_host}:{self.health.port}")
         self._start_thread("prepare database", self._prepare_database)
-        self._link.connect()
+        self.link.connect()
         self._check()
         self._poll()
         self.loop.start()
@@ -120,7 +123,7 @@ class Relay:
             return
         self._stopping = True
         log.info("relay stops")
-        self._work.stop(self._settings.drain_s)
+        self.work.stop(self._settings.drain_s)
         self._wakeup.stop()
         self.loop.call_later(self._settings.drain_s + CLOSE_S, self.loop.stop)
         if self._running_threads == 0:
@@ -128,7 +131,7 @@ class Relay:
 
     def _close_link(self) -> None:
         self.loop.call_later(CLOSE_S, self.loop.stop)
-        self._link.close(self.loop.stop)
+        self.link.close(self.loop.stop)
 
     # ------------------------------------------------------------------ starting
 
@@ -147,14 +150,14 @@ class Relay:
             confirm_timeout_s=settings.confirm_timeout_s,
             prepare=prepare,
             on_open=self._on_open,
-            on_shut=self._work.shut,
+            on_shut=self.work.shut,
             on_confirm=self._on_progress,
         )
 
     def _prepare_database(self) -> None:
         """Wait for the database, its schema and, on SQLite, for the relay before us; then start the claims."""
         last = ""
-        while not self._work.is_stopped:
+        while not self.work.is_stopped:
             try:
                 upgrade(self._settings.database_url, "orders")
                 break
@@ -163,8 +166,8 @@ class Relay:
                 if reason != last:
                     log.warning("database away", reason=reason)
                 last = reason
-                self._work.pause(PREPARE_RETRY_S)
-        if self._only and not self._only.acquire(self._work.pause, lambda: self._work.is_stopped):
+                self.work.pause(PREPARE_RETRY_S)
+        if self._only and not self._only.acquire(self.work.pause, lambda: self.work.is_stopped):
             return
         self.loop.add_callback_threadsafe(self._start_claims)
 
@@ -177,10 +180,10 @@ class Relay:
         self._on_progress()
         for number in range(self._settings.claims):
             claimant = Claimant(
-                self._work,
+                self.work,
                 self.outbox,
                 self._refusals,
-                self._link.send,
+                self.link.send,
                 self.metrics,
                 claim_rows=self._settings.claim_rows,
                 hold_max_s=self._settings.idle_in_transaction_s / 2,
@@ -218,23 +221,23 @@ class Relay:
     def _on_open(self) -> None:
         self._link_was_up = True
         self._on_progress()
-        self._work.open()
+        self.work.open()
 
     def _on_progress(self) -> None:
         self._progress_at = time.monotonic()
 
     def _poll(self) -> None:
-        self._work.hint()
+        self.work.hint()
         self.loop.call_later(self._settings.poll_s, self._poll)
 
     def _check(self) -> None:
         """Alive means progress."""
         self._turned_at = time.monotonic()
-        self._link.check()
+        self.link.check()
         stands_s = self._turned_at - self._progress_at
-        if not self._work.is_open or not self._database_ready:
+        if not self.work.is_open or not self._database_ready:
             self._on_progress()
         elif stands_s > self._settings.progress_timeout_s:
             self._on_progress()
-            self._link.drop(f"nothing went out for {stands_s:.0f} s")
+            self.link.drop(f"nothing went out for {stands_s:.0f} s")
         self.loop.call_later(CHECK_S, self._check)

@@ -1,12 +1,14 @@
 """What an operator may set for the relay."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pika
 from eventbus.database import parse_url
-from eventbus.settings import Settings, SettingsError
+from eventbus.settings import SettingsError
 from eventbus.topology import ARCHIVE_BYTES_MAX, TIERS_S
 from pydantic import BeforeValidator, Field, field_validator
+
+from orders.settings import SectionSettings
 
 
 def comma_separated(value: Any) -> Any:
@@ -14,8 +16,10 @@ def comma_separated(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-class RelaySettings(Settings):
+class RelaySettings(SectionSettings):
     """Settings of one relay process."""
+
+    section: ClassVar[str] = "relay"
 
     amqp_url: Annotated[tuple[str, ...], BeforeValidator(comma_separated), Field(min_length=1)]
     """`amqp://` or `amqps://` URLs of the broker's hosts, comma-separated."""

@@ -1,0 +1,83 @@
+"""Events that the broker refuses or has no queue for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from eventbus.testing import wait_until
+from eventbus.testing.broker import Broker
+
+from eventbus import topology
+
+
+def _full_queue(broker: Broker, pattern: str) -> str:
+    with broker.channel() as channel:
+        channel.queue_declare("full", durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+        channel.queue_bind("full", topology.EVENTS, pattern)
+    return "full"
+
+
+def test_nacked_rows_stay_and_go_out_when_there_is_room_while_others_flow(
+    box: Any,
+    broker: Broker,
+    tapped: Callable[[Broker], str],
+    start_relay: Callable[..., Any],
+    received: Callable[[Broker, str], list[str]],
+) -> None:
+    queue = tapped(broker)
+    full = _full_queue(broker, "order.created.south")
+    relay = start_relay(box, broker.amqp_url).wait_ready()
+    south = box.put(50, region="south")
+    wait_until(lambda: relay.log("broker refuses events"), 20, "a nack")
+    north = box.put(50, region="north")
+
+    wait_until(lambda: set(box.event_ids()) <= set(south), 20, "the other region's rows are gone")
+    assert len(box.event_ids()) >= 40
+    assert relay.metric("relay_nacked_total") > 0
+    assert relay.metric("relay_held_keys") == 1
+    with broker.channel() as channel:
+        channel.queue_unbind(full, topology.EVENTS, "order.created.south")
+    box.wait_empty()
+
+    assert set(received(broker, queue)) == set(north + south)
+
+
+def test_full_queue_gives_its_neighbours_few_copies(
+    sqlite_box: Any,
+    broker: Broker,
+    tapped: Callable[[Broker], str],
+    start_relay: Callable[..., Any],
+    received: Callable[[Broker, str], list[str]],
+) -> None:
+    """Retrying every row each second was seen to make 15,000 copies of 2,000 events."""
+    queue = tapped(broker)
+    _full_queue(broker, "order.created.south")
+    put = sqlite_box.put(2000, region="south")
+    relay = start_relay(sqlite_box, broker.amqp_url).wait_ready()
+    wait_until(lambda: len(relay.log("broker refuses events")) >= 6, 30, "several refusals")
+
+    copies = len(received(broker, queue))
+
+    assert copies <= 2 * len(put)
+
+
+def test_unroutable_rows_stay_with_an_alarm_until_a_queue_is_bound(
+    box: Any, broker: Broker, start_relay: Callable[..., Any], received: Callable[[Broker, str], list[str]]
+) -> None:
+    """The broker returns them and then acks them: that ack is no sign of success."""
+    relay = start_relay(box, broker.amqp_url).wait_ready()
+    with broker.channel() as channel:
+        channel.queue_unbind(topology.ARCHIVE_FEED, topology.EVENTS, "#")
+        channel.queue_declare("north", durable=True)
+        channel.queue_bind("north", topology.EVENTS, "*.*.north")
+    put = box.put(3, region="south")
+    north = box.put(3, region="north")
+
+    alarm = relay.wait_log("broker refuses events")
+    wait_until(lambda: relay.metric("relay_returned_total"), 20, "returns are counted")
+    wait_until(lambda: box.event_ids() == put, 20, "the routable rows are gone, the others stay")
+    assert (alarm["level"], alarm["routing_key"]) == ("error", "order.created.south")
+    with broker.channel() as channel:
+        channel.queue_bind("north", topology.EVENTS, "#")
+    box.wait_empty()
+
+    assert set(received(broker, "north")) == set(put + north)
