@@ -1,8 +1,10 @@
 """What the requirements.txt files pin (`make pins` writes them)."""
 
+import ast
 import re
 import tomllib
 from collections import defaultdict
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,30 @@ def test_every_dependency_of_a_service_is_pinned(project: Path) -> None:
     }
     pinned = {normal(pin.partition("==")[0]) for pin in pins(project.parent / "requirements.txt")}
     assert {name for name in wanted - pinned if not name.startswith("order-bus-")} == set()
+
+
+def imported(folder: Path) -> set[str]:
+    """Distributions, as installed here, of the modules that the folder's code imports."""
+    distributions = packages_distributions()
+    modules = {
+        name.split(".")[0]
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    found = {normal(distribution) for module in modules for distribution in distributions.get(module, [])}
+    return {name for name in found if not name.startswith("order-bus-")}
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda file: str(file.parent.relative_to(ROOT)))
+def test_what_a_service_imports_is_pinned_for_it(project: Path) -> None:
+    """Its image holds nothing else."""
+    pinned = {normal(pin.partition("==")[0]) for pin in pins(project.parent / "requirements.txt")}
+    assert imported(project.parent / "src") - pinned == set()
+
+
+@pytest.mark.parametrize("folder", ["eventbus", "services", "tests", "deploy"])
+def test_what_tests_and_tools_import_is_pinned(folder: str) -> None:
+    pinned = {normal(pin.partition("==")[0]) for file in FILES for pin in pins(file)}
+    assert imported(ROOT / folder) - pinned == set()
