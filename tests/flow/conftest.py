@@ -21,8 +21,11 @@ START_TIMEOUT_S = 60
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"project", "launcher"} & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"project", "whole_project"}:
             item.add_marker(pytest.mark.process)
+        if "whole_project" in fixtures:
+            item.add_marker(pytest.mark.broker)
 
 
 class Launcher:
@@ -99,8 +102,8 @@ class Project:
         text = programs.replace("FAKE", f"python {FAKE}")
         (folder / "processes.conf").write_text(f"{text}\n[laptop]\n{laptop}\n")
 
-    def launch(self, **environment: str) -> Launcher:
-        launcher = Launcher(self.root, {**self.environment, **environment})
+    def launch(self, command: str = "run", **environment: str) -> Launcher:
+        launcher = Launcher(self.root, {**self.environment, **environment}, command)
         self._launchers.append(launcher)
         return launcher
 
@@ -108,6 +111,16 @@ class Project:
         for launcher in self._launchers:
             if launcher.process.poll() is None:
                 launcher.interrupt()
+
+
+@pytest.fixture
+def whole_project(tmp_path: Path) -> Iterator[Project]:
+    """This repository's services in a folder of the test's own; instances have a private broker."""
+    own = ("MAKELEVEL", "INSTANCE_DIR", "AMQP_URL", "MANAGEMENT_URL", "DATABASE_URL")
+    started = Project(tmp_path, {k: v for k, v in os.environ.items() if k not in own})
+    (tmp_path / "services").symlink_to(ROOT / "services")
+    yield started
+    started.end()
 
 
 @pytest.fixture

@@ -177,6 +177,14 @@ def test_nothing_to_start_with_is_one_line(services: Any, environment: dict[str,
     assert launcher.left_running() == []
 
 
+def test_demo_whose_order_is_refused_ends_with_the_reason(services: Any) -> None:
+    demo = services.launch("demo")
+    assert demo.process.wait(60) == 1
+    assert "POST /orders: expected 201, got 501" in demo.text
+    assert demo.left_running() == []
+    assert list((services.root / "var").glob("demo-*")) == []
+
+
 def test_no_service_is_one_line(project: Any) -> None:
     launcher = project.launch()
     assert launcher.process.wait(30) == 1
