@@ -1,5 +1,6 @@
 """What the tests of the bridge share: settings, a SAP that answers by script, the sandbox, a ledger."""
 
+import functools
 import json
 import socket
 import struct
@@ -27,6 +28,7 @@ from eventbus import database
 ROOT = "/sap/opu/odata/sap/API_SALES_ORDER_SRV"
 
 
+@functools.cache
 def shipped_settings(**environ: str) -> SapBridgeSettings:
     """The settings that are shipped, with that environment."""
     return load(SapBridgeSettings, config_path("sap_bridge", {}), environ)
@@ -40,8 +42,7 @@ def shipped() -> Callable[..., SapBridgeSettings]:
 @pytest.fixture
 def settings() -> Callable[..., SapSettings]:
     def settings(url: str = f"http://127.0.0.1:1{ROOT}", **changes: Any) -> SapSettings:
-        shipped = shipped_settings(SAP_URL=url).sap
-        return shipped.model_copy(update=changes)
+        return shipped_settings().sap.model_copy(update={"url": url, **changes})
 
     return settings
 
@@ -235,5 +236,5 @@ def sap_error_fixture() -> Callable[..., str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "start_bridge" in getattr(item, "fixturenames", ()):
+        if {"start_bridge", "process_environ"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)

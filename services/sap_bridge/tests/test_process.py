@@ -76,6 +76,12 @@ def slow_sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
+def process_environ(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that keeps its data in the test's folder."""
+    return os.environ | {"DATA_DIR": str(tmp_path)}
+
+
+@pytest.fixture
 def start_bridge(tmp_path: Path) -> Iterator[StartBridge]:
     """Starts a bridge on that broker and SAP; what still runs at the end is killed."""
     started: list[Bridge] = []
@@ -211,8 +217,8 @@ def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
     assert "BLOCKED-7" in parked.headers["bus-reason"]
 
 
-def test_wrong_configuration_ends_with_one_line_and_78(tmp_path: Path) -> None:
-    environ = os.environ | {"SAP_URL": "https://sap.example/srv", "DATA_DIR": str(tmp_path)}
+def test_wrong_configuration_ends_with_one_line_and_78(process_environ: dict[str, str]) -> None:
+    environ = process_environ | {"SAP_URL": "https://sap.example/srv"}
     ended = subprocess.run(
         [sys.executable, "-m", "sap_bridge"], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
