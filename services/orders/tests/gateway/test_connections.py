@@ -192,6 +192,25 @@ def test_client_that_leaves_before_its_body_stores_nothing(
     assert rows(shared_gateway.database_url, "SELECT count(*) FROM orders") == before
 
 
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket"])
+def test_offer_of_another_protocol_is_passed_over(connect: Callable[[], socket.socket], offer: bytes) -> None:
+    """Java's HttpClient offers HTTP/2 with its first requests."""
+    connection = connect()
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %b\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n" % offer
+    for _ in range(2):
+        connection.sendall(HEAD + upgrade + LENGTH + BODY)
+        assert answer(connection)[0] == 201
+        connection.sendall(HEAD + upgrade + LENGTH + BODY[:20])
+        connection.sendall(BODY[20:])
+        assert answer(connection)[0] == 201
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + upgrade + b"\r\n")
+        assert answer(connection)[0] == 200
+
+
+def test_connect_is_refused(shared_gateway: Any) -> None:
+    assert shared_gateway.raw(b"CONNECT host:443 HTTP/1.1\r\nHost: host\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
 def test_http_1_0_and_expect_are_served(shared_gateway: Any) -> None:
     old = shared_gateway.raw(HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") + LENGTH + BODY)
     assert b" 201 " in old.splitlines()[0]

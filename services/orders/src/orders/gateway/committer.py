@@ -1,6 +1,7 @@
 """The group committer: one thread, and each commit takes what gathered while the last one ran. No artificial delay."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ QUEUE_MAX = 2_000
 WAIT_S = 5.0
 """A request waits this long, then it is withdrawn, or told that its outcome is unknown."""
 PROBE_S = 0.5
+START_WAIT_S = 2.0
+"""At its start the gateway listens as soon as the schema is there, or after this time without it."""
 _SWEEP_S = 0.25
 
 _log = get_logger(__name__)
@@ -53,16 +56,19 @@ class GroupCommitter:
         self._queue: deque[_Waiting] = deque()
         self._in_flight: list[_Waiting] = []
         self._arrived = asyncio.Event()
+        self._first_available = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._tasks: list[asyncio.Task[None]] = []
         self.available = False
         metrics.watch_queue(lambda: len(self._queue))
 
-    def start(self) -> None:
-        """Begin, on the running loop. Requests are refused until the schema is there."""
+    async def start(self) -> None:
+        """Begin, on the running loop. Orders are refused until the schema is there, for which this waits a moment."""
         self._loop = asyncio.get_running_loop()
         self._store = self._open_store(lambda: self._on_loop(self._refuse))
         self._tasks = [self._loop.create_task(self._run()), self._loop.create_task(self._sweep())]
+        with contextlib.suppress(TimeoutError):  # without its database a gateway answers 503, which beats not listening
+            await asyncio.wait_for(self._first_available.wait(), START_WAIT_S)
 
     async def close(self) -> None:
         """End after the commit under way. What is queued still is refused."""
@@ -178,6 +184,7 @@ class GroupCommitter:
         if told:
             _log.info("the database is back")
         self.available = True
+        self._first_available.set()
         self._metrics.database_up.set(1)
 
     async def _sweep(self) -> None:

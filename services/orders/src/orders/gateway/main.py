@@ -87,7 +87,7 @@ def build(settings: GatewaySettings) -> Front:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        committer.start()
+        await committer.start()
         yield
         await committer.close()
         reads.close()

@@ -1,9 +1,11 @@
 """uvicorn's HTTP protocol with the limits that it lacks: slow or silent clients, long heads."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orders.gateway.problems import ProblemError
@@ -29,6 +31,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_too_large = False
         self._discarded: int | None = None
+        self._data = b""
+        self._without_upgrade: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._discarded > LINGER_BYTES_MAX:
                 self.transport.close()
             return
+        self._data = data
         super().data_received(data)
         if self.transport.is_closing() or self._discarded is not None:
             return
@@ -65,6 +70,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            self._without_upgrade = self._head_without_upgrade()
+            return
         headers = self.headers
         head_bytes = len(self.url) + sum([len(name) + len(value) + 4 for name, value in headers])
         if len(headers) > HEADERS_MAX or head_bytes > HEAD_BYTES_MAX:
@@ -75,8 +83,33 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.transport = cast(asyncio.Transport, self._joined)
 
     def on_message_complete(self) -> None:
+        if self._without_upgrade is not None:
+            return
         self._receiving = False
         super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A client offers HTTP/2 or WebSocket (Java's HttpClient does so by default): read its request again without
+        the offer. The parser takes such a request to have no body, and reads nothing after it. uvicorn calls this
+        while it handles the parser's exception."""
+        stopped = sys.exception()
+        assert isinstance(stopped, httptools.HttpParserUpgrade)
+        head, self._without_upgrade = self._without_upgrade, None
+        assert head is not None
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(head + self._data[stopped.args[0] :])
+
+    def _head_without_upgrade(self) -> bytes:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise ValueError("no proxy")  # comes out of `feed_data` as a parser's error, then `send_400_response`
+        head = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b"close" if b"close" in value.lower() else b"keep-alive"
+            if name not in (b"upgrade", b"http2-settings"):
+                head.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*head, b"\r\n"])
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, in our form, and close the connection."""
