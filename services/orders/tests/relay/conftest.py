@@ -45,18 +45,21 @@ class Box:
     def put(self, count: int = 1, region: str = "north", connection: sa.Connection | None = None) -> list[str]:
         """The event ids of new rows, in order."""
         key, model = f"order.created.{region}", an_event(region=region)
-        body, rows = model.encode().decode(), []
+        body = model.encode().decode()
+        event_ids: list[str] = []
+        rows: list[dict[str, Any]] = []
         for _ in range(count):  # thirty thousand events through the builders would take longer than their way out
             number = an_order_number()
             event_id = order_event_id(number, "0001")
             encoded = body.replace(model.subject, number).replace(model.id, event_id).encode()
+            event_ids.append(event_id)
             rows.append({"routing_key": key, "event_id": event_id, "body": encoded})
         if connection is not None:
             connection.execute(outbox.insert(), rows)
         else:
             with self.engine.begin() as own:
                 own.execute(outbox.insert(), rows)
-        return [row["event_id"] for row in rows]
+        return event_ids
 
     def event_ids(self) -> list[str]:
         with self.engine.connect() as connection:
