@@ -191,6 +191,17 @@ def test_second_command_on_the_same_queue_is_refused_while_the_first_works(
     assert bus("dead", "redrive", "printer")[0] == 0
 
 
+def test_more_than_one_command_takes_is_said_and_left(
+    printer: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.operator.parked.SNAPSHOT_MAX", 2)
+    for number in ("A-1", "B-2", "C-3"):
+        park(printer, an_event(order_number=number))
+    assert "1 more message behind these: not looked at" in bus("dead", "list", "printer")[1]
+    assert bus("dead", "redrive", "printer")[1].splitlines()[-1] == "2 redriven"
+    assert printer.depth("printer.dead") == 1
+
+
 def test_looking_is_refused_where_it_could_delete(broker: Broker, bus: Bus) -> None:
     broker.declare_shared()
     with broker.channel() as channel:

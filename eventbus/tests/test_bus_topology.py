@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from eventbus.operator import announcements, cli
-from eventbus.operator.connection import connected
 from eventbus.testing import an_announcement, an_event
 from eventbus.testing.broker import Broker
 from eventbus.topology import department
@@ -23,8 +22,7 @@ def printer(broker: Broker) -> Broker:
 def announce(broker: Broker, *patterns: str, name: str = "printer") -> None:
     event = an_announcement(department=name, patterns=patterns, version="1.2.3")
     broker.publish(event, f"department.joined.{name}")
-    with connected(broker.amqp_url) as link:
-        broker.wait_for(lambda: name in announcements.read(link).latest)
+    broker.wait_for(lambda: name in announcements.read(broker.amqp_url).latest)
 
 
 def test_declare_makes_everything_then_has_nothing_to_do(broker: Broker, bus: Bus) -> None:
@@ -95,6 +93,18 @@ def test_departments_shows_who_is_there_and_what_waits(printer: Broker, bus: Bus
 
 def test_departments_that_never_announced_itself_is_listed(printer: Broker, bus: Bus) -> None:
     assert "never" in bus("departments")[1].splitlines()[1]
+
+
+def test_departments_finds_an_announcement_behind_many_events(printer: Broker, bus: Bus) -> None:
+    announce(printer, "order.created.*")
+    with printer.channel() as channel:
+        for _ in range(3000):
+            channel.basic_publish("events", "order.created.nowhere", b"{}")
+    printer.wait_for(lambda: printer.depth("archive.feed") == 0)
+    code, out, err = bus("departments")
+    assert (code, err) == (0, "")
+    assert "2026-11-24T07:19:46Z" in out
+    assert "not among the last 100 events" in bus("departments", "--archive-events", "100")[1]
 
 
 def test_departments_takes_and_counts_no_delivery(printer: Broker, bus: Bus) -> None:

@@ -9,7 +9,6 @@ import pytest
 from eventbus.contract import BusHeaders, decode
 from eventbus.contract.identity import result_id
 from eventbus.operator import announcements, check
-from eventbus.operator.connection import connected
 from eventbus.testing import an_event
 from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker, Message
 from eventbus.topology import shared
@@ -50,9 +49,8 @@ def test_it_announces_itself_at_each_start(broker: Broker, loyalty: Any) -> None
 
 
 def test_its_queues_are_as_the_topology_wants_them(broker: Broker, loyalty: Any) -> None:
-    with connected(broker.amqp_url) as link:
-        broker.wait_for(lambda: "loyalty" in announcements.read(link).latest)
-        known = announcements.read(link)
+    broker.wait_for(lambda: "loyalty" in announcements.read(broker.amqp_url).latest)
+    known = announcements.read(broker.amqp_url)
     found = check.Broker(broker.management)
     assert found.departments() == ["loyalty"]
     assert check.differences(found, shared(FAST_TIERS_S, SMALL_ARCHIVE_BYTES), known) == []

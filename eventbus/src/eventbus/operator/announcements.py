@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pika
 from pika.exceptions import ChannelClosedByBroker
 
 from eventbus.contract import DepartmentJoined, DepartmentLeft, UndecodableError, decode
+from eventbus.operator.connection import connected
 from eventbus.topology import ARCHIVE_STREAM
 
 EVENTS_READ_MAX = 50_000
@@ -21,6 +21,9 @@ EVENTS_READ_MAX = 50_000
 _PREFETCH = 1000
 _IDLE_S = 0.5
 _DEADLINE_S = 60.0
+_FAR = 2**63
+_AFTER_END_S = 1.0
+"""How long what is published meanwhile is followed, where the archive never rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,26 @@ class Announcements:
     complete: bool
 
 
-def read(connection: pika.BlockingConnection, events_max: int = EVENTS_READ_MAX) -> Announcements:
-    """The announcements among the archive's last `events_max` events; nothing found when there is no archive."""
+def read(amqp_url: str, events_max: int = EVENTS_READ_MAX) -> Announcements:
+    """The announcements among the archive's last `events_max` events; nothing found when there is no archive.
+
+    Raises:
+        UnreachableError: no broker answers.
+    """
     if events_max <= 0:
         return Announcements({}, complete=False)
-    end = next(_deliveries(connection, "last"), None)
-    if end is None:
+    last_chunk = next(_events(amqp_url, "last"), None)
+    if last_chunk is None:
         return Announcements({}, complete=True)
-    start = max(0, end[0] - events_max)
+    end = last_chunk[0]
+    start = max(0, end - events_max)
     latest: dict[str, Announced] = {}
-    for _offset, key, content_type, body in _deliveries(connection, start):
+    deadline = time.monotonic() + _DEADLINE_S
+    for offset, key, content_type, body in _events(amqp_url, start):
+        if offset >= end:
+            deadline, end = min(deadline, time.monotonic() + _AFTER_END_S), _FAR
+        if time.monotonic() > deadline:
+            break
         found = _announced(key, content_type, body)
         if found and (found.department not in latest or latest[found.department].time <= found.time):
             latest[found.department] = found
@@ -72,27 +85,26 @@ def _announced(key: str, content_type: str | None, body: bytes) -> Announced | N
     return Announced(data.department, joined, event.time, data.patterns, data.version)
 
 
-Delivery = tuple[int, str, str | None, bytes]
+def _events(amqp_url: str, offset: int | str) -> Iterator[tuple[int, str, str | None, bytes]]:
+    """Offset, routing key, content type and body of each event from there on, until none comes for a while.
 
-
-def _deliveries(connection: pika.BlockingConnection, offset: int | str) -> Iterator[Delivery]:
-    """Offset, original routing key, content type and body of each event from there to the stream's end."""
-    channel = connection.channel()
-    channel.basic_qos(prefetch_count=_PREFETCH)  # a stream over AMQP 0-9-1 demands prefetch and acknowledgements
-    deadline = time.monotonic() + _DEADLINE_S
-    try:
-        for method, properties, body in channel.consume(
-            ARCHIVE_STREAM, inactivity_timeout=_IDLE_S, arguments={"x-stream-offset": offset}
-        ):
-            if method is None or time.monotonic() > deadline:
-                return
-            headers: Mapping[str, Any] = properties.headers or {}
-            if method.delivery_tag % (_PREFETCH // 2) == 0:
-                channel.basic_ack(method.delivery_tag, multiple=True)
-            # the feed dead-letters into the archive with the routing key kept
-            yield int(headers["x-stream-offset"]), str(method.routing_key), properties.content_type, body
-    except ChannelClosedByBroker:  # there is no archive yet
-        return
-    finally:
-        if channel.is_open:
-            channel.close()
+    On a connection of its own: what pika still holds when a consumer ends it gives back, and a stream answers that
+    by closing the connection.
+    """
+    with connected(amqp_url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=_PREFETCH)  # a stream over AMQP 0-9-1 demands prefetch and acknowledgements
+        arguments = {"x-stream-offset": offset}
+        try:
+            for method, properties, body in channel.consume(
+                ARCHIVE_STREAM, inactivity_timeout=_IDLE_S, arguments=arguments
+            ):
+                if method is None:
+                    return
+                if method.delivery_tag % (_PREFETCH // 2) == 0:
+                    channel.basic_ack(method.delivery_tag, multiple=True)
+                headers: Mapping[str, Any] = properties.headers or {}
+                # the feed dead-letters into the archive with the routing key kept
+                yield int(headers["x-stream-offset"]), str(method.routing_key), properties.content_type, body
+        except ChannelClosedByBroker:  # there is no archive yet
+            return

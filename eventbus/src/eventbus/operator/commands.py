@@ -36,8 +36,7 @@ def topology_declare(options: Namespace) -> int:
 def topology_check(options: Namespace) -> int:
     wanted = shared(options.tier_seconds, options.archive_bytes)
     broker = check.Broker(_management(options))
-    with connected(options.amqp_url) as connection:
-        known = announcements.read(connection, options.archive_events)
+    known = announcements.read(options.amqp_url, options.archive_events)
     lines = check.differences(broker, wanted, known)
     _print(lines)
     if lines:
@@ -51,8 +50,8 @@ def topology_check(options: Namespace) -> int:
 
 def departments(options: Namespace) -> int:
     broker = check.Broker(_management(options))
+    known = announcements.read(options.amqp_url, options.archive_events)
     with connected(options.amqp_url) as connection:
-        known = announcements.read(connection, options.archive_events)
         found = states.departments(connection, broker, known)
         waiting = states.shared_queues(connection, broker)
     unknown = "never" if known.complete else f"not among the last {options.archive_events} events"
@@ -115,8 +114,9 @@ def parked_drop(options: Namespace) -> int:
     queue = queue_of(None if options.unclaimed else options.department)
     management = _management(options)
     with connected(options.amqp_url) as connection:
-        chosen = redrive.look(connection, management, queue, _filter(options))
-    _print(output.parked_table(chosen))
+        seen = redrive.look(connection, management, queue, _filter(options))
+    chosen = seen.messages
+    _print([*output.parked_table(chosen), *_unseen(seen.unseen)])
     if not chosen:
         _print([f"nothing to drop in {queue}"])
         return DONE
@@ -155,8 +155,14 @@ def _look(options: Namespace) -> list[Parked]:
     found: list[Parked] = []
     with connected(options.amqp_url) as connection:
         for queue in queues:
-            found += redrive.look(connection, management, queue, _filter(options))
+            seen = redrive.look(connection, management, queue, _filter(options))
+            found += seen.messages
+            _print(_unseen(seen.unseen))
     return found
+
+
+def _unseen(count: int) -> list[str]:
+    return [f"{output.plural(count, 'more message')} behind these: not looked at"] if count else []
 
 
 def _filter(options: Namespace) -> Filter:

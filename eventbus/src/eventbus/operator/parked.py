@@ -24,6 +24,9 @@ from eventbus.operator.management import Management
 from eventbus.topology import PARKED_DELIVERY_LIMIT, UNCLAIMED, dead_queue
 
 LOCK_WAIT_S = 5.0
+SNAPSHOT_MAX = 50_000
+"""Messages that one command takes: they are in memory, and AMQP counts a prefetch in 16 bits."""
+_IDLE_S = 5.0
 _LOCKED, _NOT_FOUND = 405, 404
 _LIMIT_BY_DEFAULT_SINCE = (4, 0)
 
@@ -120,6 +123,8 @@ class Hold:
     queue: str
     channel: Any
     messages: list[Parked] = field(default_factory=list)
+    unseen: int = 0
+    """How many more there are than one command takes."""
 
     def settle(self, message: Parked) -> None:
         """Remove the message from the queue."""
@@ -133,7 +138,7 @@ def queue_of(department: str | None) -> str:
 
 @contextmanager
 def held(connection: pika.BlockingConnection, management: Management, queue: str) -> Iterator[Hold]:
-    """Every message that is in the queue now, under a lock that one `bus` command at a time has.
+    """The messages that are in the queue now, the first 50,000, under a lock that one `bus` command at a time has.
 
     Messages that arrive meanwhile are not in it.
 
@@ -146,7 +151,7 @@ def held(connection: pika.BlockingConnection, management: Management, queue: str
         channel = connection.channel()
         hold = Hold(queue, channel)
         try:
-            hold.messages.extend(_taken(channel, queue))
+            _take(hold)
             yield hold
         finally:
             if channel.is_open:
@@ -170,14 +175,22 @@ def check_limit(management: Management, queue: str) -> None:
         )
 
 
-def _taken(channel: Any, queue: str) -> Iterator[Parked]:
+def _take(hold: Hold) -> None:
+    channel, queue = hold.channel, hold.queue
     ready = channel.queue_declare(queue, passive=True).method.message_count
-    for _ in range(ready):
-        method, properties, body = channel.basic_get(queue)
+    wanted = min(ready, SNAPSHOT_MAX)
+    hold.unseen = ready - wanted
+    if not wanted:
+        return
+    channel.basic_qos(prefetch_count=wanted)  # no more than the snapshot is delivered
+    for method, properties, body in channel.consume(queue, inactivity_timeout=_IDLE_S):
         if method is None:
-            return
+            break
         department = queue.removesuffix(".dead") if queue != UNCLAIMED else method.routing_key
-        yield Parked(department, method.delivery_tag, body, properties)
+        hold.messages.append(Parked(department, method.delivery_tag, body, properties))
+        if len(hold.messages) == wanted:
+            break
+    channel.cancel()  # before anything is settled: that would let the next ones in
 
 
 @contextmanager

@@ -59,10 +59,18 @@ def redrive(
         publisher.close()
 
 
-def look(connection: pika.BlockingConnection, management: Management, queue: str, wanted: Filter) -> list[Parked]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the filter admits, and how many messages more than one command takes are in the queue."""
+
+    messages: list[Parked]
+    unseen: int
+
+
+def look(connection: pika.BlockingConnection, management: Management, queue: str, wanted: Filter) -> Look:
     """What the filter admits of the queue, left there."""
     with held(connection, management, queue) as hold:
-        return [message for message in hold.messages if wanted.admits(message)]
+        return Look([message for message in hold.messages if wanted.admits(message)], hold.unseen)
 
 
 def drop(
