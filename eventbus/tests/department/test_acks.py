@@ -1,9 +1,8 @@
 """Acknowledgements: a prefix in one frame, single ones behind a slow handler, never one twice or too many."""
 
+from eventbus.department.acks import Acks
 from hypothesis import given
 from hypothesis import strategies as st
-
-from eventbus.department.acks import Acks
 
 
 def test_settled_prefix_is_one_frame_and_the_rest_single() -> None:

@@ -4,9 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from eventbus.contract import BusHeaders
 from eventbus.department.outcomes import Blocked, Done, InHand, Later, Permanent, Transient
 from eventbus.department.recovery import (
@@ -23,6 +20,8 @@ from eventbus.department.recovery import (
     hop,
 )
 from eventbus.topology import TIER_NAMES, TIERS_S
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 POLICY = Policy()

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventbus.department.database import Database, Transactions
-    from eventbus.department.recurring import every
     from eventbus.department.outcomes import Blocked, Done, InHand, Later, Outcome, Permanent, Transient
+    from eventbus.department.recurring import every
     from eventbus.department.results import ResultPublisher, Results
     from eventbus.department.settings import DepartmentSettings
     from eventbus.department.subscription import subscribe

@@ -225,6 +225,7 @@ class Bus(SharedExtension):
         if session is not None:
             delivery = Delivery.arrived(session, message)
             self.in_hand.add(delivery)
+            _metrics.IN_HAND.labels(self.name).set(len(self.in_hand))
             self._arrived.put(delivery)
 
     # handing out

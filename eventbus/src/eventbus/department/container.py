@@ -24,6 +24,19 @@ class BusContainer(ServiceContainer):
     (`eventlet.Timeout` is one), and dies of an exception in a dependency.
     """
 
+    def start(self) -> None:
+        """Set up and start all extensions, one after the other, in the caller's greenlet.
+
+        Raises whatever an extension raises (SettingsError for a wrong configuration): stock nameko, which starts them
+        in greenlets of their own, would print a traceback for each.
+        """
+        self.started = True
+        in_order = [*self.subextensions, *self.entrypoints, *self.dependencies]
+        for extension in in_order:
+            extension.setup()
+        for extension in reversed(in_order):
+            extension.start()
+
     def _run_worker(self, worker_ctx: Any, handle_result: HandleResult | None) -> None:
         entrypoint = worker_ctx.entrypoint
         if handle_result is None or not hasattr(entrypoint, "release"):

@@ -3,13 +3,21 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import eventlet
 from eventlet import tpool
 from eventlet.semaphore import Semaphore
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from eventbus import database
+from eventbus.department.outcomes import Transient
+from eventbus.logs import get_logger
 
+log = get_logger(__name__)
+
+WAIT_S = 1.0
 Result = TypeVar("Result")
 
 
@@ -28,12 +36,16 @@ class Transactions:
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """What `work(connection)` returns, after its commit. An exception rolls back and is raised again.
 
+        A database that is away, locked or full raises `Transient`: as a bug, an outage of minutes would park orders.
         `work` must not switch greenlets by other means than the connection: on SQLite it runs in a native thread.
         """
-        if not self._in_thread:
-            return self._transaction(work)
-        with self._turn:
-            return tpool.execute(self._transaction, work)
+        try:
+            if not self._in_thread:
+                return self._transaction(work)
+            with self._turn:
+                return tpool.execute(self._transaction, work)
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise Transient(f"the department's database is away: {type(error.__cause__ or error).__name__}") from error
 
     def _transaction(self, work: Callable[[Connection], Result]) -> Result:
         with self.engine.begin() as connection:
@@ -41,7 +53,10 @@ class Transactions:
 
 
 class Database(DependencyProvider):
-    """Injects `Transactions` on the settings' `database_url`, migrated by the package's `migrations` at start."""
+    """Injects `Transactions` on the settings' `database_url`, migrated by the package's `migrations` at start.
+
+    The start waits for a database that is away.
+    """
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -49,7 +64,7 @@ class Database(DependencyProvider):
 
     def setup(self) -> None:
         settings = self.container.config["settings"]
-        tpool.execute(database.upgrade, settings.database_url, self.package)
+        self._upgrade_when_there(settings.database_url)
         options = (
             {}
             if database.parse_url(settings.database_url).get_backend_name() == "sqlite"
@@ -61,6 +76,16 @@ class Database(DependencyProvider):
         )
         engine = database.create_engine(settings.database_url, application_name=settings.department, **options)
         self._transactions = Transactions(engine)
+
+    def _upgrade_when_there(self, url: str) -> None:
+        while True:
+            try:
+                tpool.execute(database.upgrade, url, self.package)
+            except (OperationalError, InterfaceError, TimeoutError) as error:
+                log.warning("waiting for the database", error=type(error.__cause__ or error).__name__)
+                eventlet.sleep(WAIT_S)
+            else:
+                return
 
     def stop(self) -> None:
         if self._transactions is not None:

@@ -9,7 +9,7 @@ os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")  # psycopg's C wait 
 
 import warnings
 
-warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated", category=DeprecationWarning)
+warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 warnings.filterwarnings("ignore", module="eventlet")
 
 import eventlet
@@ -18,13 +18,13 @@ eventlet.monkey_patch()
 
 import importlib
 import importlib.metadata
+import logging
 import signal
 import sys
 from typing import Any
 
-from nameko.runners import ServiceRunner
-
 from eventbus import logs
+from eventbus.department.container import BusContainer
 from eventbus.department.settings import DepartmentSettings
 from eventbus.logs import get_logger
 from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
@@ -50,25 +50,26 @@ def main(target: str, settings: DepartmentSettings | None = None) -> None:
     if settings is None:
         settings = load_settings(service, package)
     logs.configure(settings.department)
+    logging.getLogger("nameko.containers").addFilter(_is_not_a_verdict)
     misconfigured: list[str] = []
 
     def on_misconfigured(line: str) -> None:
         misconfigured.append(line)
-        eventlet.spawn_n(runner.stop)
+        eventlet.spawn_n(container.stop)
 
     config = {
         "settings": settings,
         "max_workers": settings.max_workers,
-        "SERVICE_CONTAINER_CLS": "eventbus.department.container.BusContainer",
         "version": _version(package),
         "on_misconfigured": on_misconfigured,
     }
-    runner: Any = ServiceRunner(config)
-    runner.add_service(service)
-    _stop_on_signal(runner, settings.drain_s)
+    container = BusContainer(service, config)
+    started: list[bool] = []
+    _stop_on_signal(container, started, settings.drain_s)
     try:
-        runner.start()
-        runner.wait()
+        container.start()
+        started.append(True)
+        container.wait()
     except SettingsError as error:
         exit_configuration(str(error))
     if misconfigured:
@@ -85,13 +86,18 @@ def load_settings(service: Any, package: str) -> Any:
     return load_or_exit(getattr(service, "settings_class", DepartmentSettings), path)
 
 
+def _is_not_a_verdict(record: logging.LogRecord) -> bool:
+    # nameko logs a traceback for each verdict that a handler raises; our own line on it says more
+    return not str(record.msg).startswith("(expected)")
+
+
 def _version(package: str) -> str:
     for distribution in importlib.metadata.packages_distributions().get(package, ()):
         return importlib.metadata.version(distribution)
     return "0"
 
 
-def _stop_on_signal(runner: Any, drain_s: float) -> None:
+def _stop_on_signal(container: BusContainer, started: list[bool], drain_s: float) -> None:
     stopping = False
 
     def stop(_signum: int, _frame: Any) -> None:
@@ -99,11 +105,13 @@ def _stop_on_signal(runner: Any, drain_s: float) -> None:
         if stopping:
             return
         stopping = True
+        if not started:  # still waiting for the database: nothing is in hand
+            os._exit(0)
         # a native thread: it ends the process even while a C call holds the hub
         watchdog = native_threading.Timer(drain_s + DRAIN_MARGIN_S, os._exit, (EXIT_DRAIN_OVERRUN,))
         watchdog.daemon = True
         watchdog.start()
-        eventlet.spawn_n(runner.stop)  # a signal handler may not block
+        eventlet.spawn_n(container.stop)  # a signal handler may not block
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

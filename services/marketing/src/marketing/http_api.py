@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
 from eventbus.department.database import Transactions
 from eventbus.department.health import problem
+from eventbus.department.outcomes import Transient
 from eventbus.logs import get_logger
 from eventlet import tpool
 from nameko.extensions import DependencyProvider
@@ -57,8 +57,8 @@ class StatsApi(DependencyProvider):  # type: ignore[misc]  # nameko has no types
             return problem(400, "Bad Request", f"{error.parameter}: {error}", parameter=error.parameter)
         try:
             stats = self._read(period, group_by)
-        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
-            log.warning("stats cannot be read", error=type(error).__name__)
+        except Transient as error:
+            log.warning("stats cannot be read", error=error.reason)
             response = problem(503, "Service Unavailable", "The database does not answer. Try again later.")
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
             return response

@@ -1,16 +1,14 @@
 """The marketing department: counts every order once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
 from eventbus.contract import Event, OrderCreated
-from eventbus.department import Database, Done, Outcome, Transient, every, subscribe
+from eventbus.department import Database, Done, Outcome, every, subscribe
 from eventbus.department.database import Transactions
 from eventbus.department.inbox import Inbox
 from eventbus.logs import get_logger
-from sqlalchemy.engine import Connection
 
 from marketing.book import Book, open_book
 from marketing.http_api import StatsApi
@@ -40,17 +38,11 @@ class Counters:
             Transient: the database does not answer. Nothing is counted.
             Permanent: an order that cannot be counted. Nothing is counted.
         """
-        return self._run(lambda connection: self._book.count(connection, events))
+        return self._transactions.run(lambda connection: self._book.count(connection, events))
 
     def forget(self, before: datetime) -> int:
         """How many ids of events counted before that moment were forgotten, a part of them at a time."""
-        return self._run(lambda connection: Inbox(inbox).forget(connection, before))
-
-    def _run(self, work: Callable[[Connection], int]) -> int:
-        try:
-            return self._transactions.run(work)
-        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
-            raise Transient(f"the database of the counters does not answer ({type(error).__name__})") from error
+        return self._transactions.run(lambda connection: Inbox(inbox).forget(connection, before))
 
 
 class CountersOfDatabase(Database):
