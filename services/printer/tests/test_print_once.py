@@ -191,7 +191,7 @@ def test_aborted_slip_is_printed_again(ippeveprinter: Any, desk: Any, aborts: in
     follow_until(queue, desk, "done", event)
     assert ippeveprinter.papers() == [f"{event.subject}.{aborts + 1}"]
     assert desk.results.states(event.subject) == ["done"]
-    assert queue.print_once(event, desk) == Done(f"job {aborts + 1}")
+    assert queue.print_once(event, desk) == Done(f"job {aborts + 1}", submission.note_of(aborts + 1))
 
 
 def test_slip_aborted_three_times_needs_a_person(ippeveprinter: Any, desk: Any) -> None:
@@ -243,6 +243,21 @@ def test_slip_that_is_stuck_is_reported_once_with_the_printers_reasons(
     queue.follow(desk)
     assert desk.results.states(event.subject) == ["waiting"]
     ippeveprinter.go_on()
+
+
+def test_printer_that_went_off_is_reported_for_every_slip_once(
+    ippeveprinter: Any, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "STUCK_S", 0.0)
+    queue, first, second = a_queue(ippeveprinter.uri), an_event(), an_event()
+    queue.print_once(first, desk)
+    wait_until(ippeveprinter.papers)
+    wait_until(lambda: isinstance(queue.print_once(second, desk), InHand))
+    ippeveprinter.kill()
+    for _ in range(3):
+        queue.follow(desk)
+    assert desk.results.states(first.subject) == desk.results.states(second.subject) == ["waiting"]
+    assert desk.results.published[0]["detail"] == "the printer does not answer"
 
 
 def test_report_that_is_not_confirmed_is_made_again(ippeveprinter: Any, desk: Any) -> None:

@@ -31,6 +31,7 @@ class Follower:
         self._printer = printer
         self._media = media
         self._next_look: dict[Key, float] = {}
+        self._answers = True
 
     def follow(self, desk: Desk) -> None:
         """One round over the accepted slips, and over second copies, which no event will come back for."""
@@ -45,12 +46,19 @@ class Follower:
             try:
                 self._look(entry, desk, records)
             except PrinterError as error:
-                log.warning("cannot ask the printer", reason=error.reason, slips=len(entries))
-                self._report_stuck(entry, "the printer does not answer", desk, records)
+                self._unreachable(error, entries, desk, records)
                 return  # the others would meet the same; the next round asks again
             except LeaseLostError:
                 continue  # another replica's follower has it
             self._look_later(entry, records)
+            self._answers = True
+
+    def _unreachable(self, error: PrinterError, entries: list[Entry], desk: Desk, records: Records) -> None:
+        if self._answers:
+            log.warning("cannot ask the printer", reason=error.reason, slips=len(entries))
+        self._answers = False
+        for entry in entries:
+            self._report_stuck(entry, "the printer does not answer", desk, records)
 
     def _look(self, entry: Entry, desk: Desk, records: Records) -> None:
         submission = Submission(self._printer, self._media, desk.slips, records)
@@ -113,9 +121,14 @@ class Follower:
     def _report_stuck(self, entry: Entry, detail: str, desk: Desk, records: Records) -> None:
         if entry.state != ACCEPTED or not self._is_stuck(entry, records):
             return
-        if (taken := records.claim_again(entry, new_owner())) is not None:
+        owner = new_owner()
+        if (taken := records.claim_again(entry, owner)) is None:
+            return
+        try:
             _report(taken, desk, "waiting", detail)
             records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, "reported": True})
+        finally:
+            records.release(entry.key, owner)
 
     def _look_later(self, entry: Entry, records: Records) -> None:
         sent_at = entry.last_sent_at or entry.created_at

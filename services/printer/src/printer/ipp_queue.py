@@ -12,7 +12,7 @@ from printer.desk import Desk
 from printer.follower import Follower, report_vanished
 from printer.ipp_client import IppPrinter
 from printer.records import ACCEPTED, FINAL, IPP_LEASE_S, PRINTED, Records, new_owner
-from printer.submission import NotSettledError, Submission, VanishedError
+from printer.submission import NotSettledError, Submission, VanishedError, note_of
 
 BUSY_RETRY_S = 1.0
 HELD_RETRY_S = 5.0
@@ -53,7 +53,8 @@ class IppQueue:
         claim = records.claim(event, owner, settled=(ACCEPTED, *FINAL))
         match claim:
             case Settled(entry):
-                return Done(entry.reference) if entry.state == PRINTED else InHand(entry.reference)
+                printed = Done(entry.reference, note_of(entry.copy))
+                return printed if entry.state == PRINTED else InHand(entry.reference)
             case Held(seconds_left):
                 return Later(min(seconds_left, HELD_RETRY_S), "another worker is submitting this slip")
         try:
