@@ -39,10 +39,12 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Announcements:
-    """The latest announcement by department, and whether the whole archive was read for it."""
+    """The latest announcement by department, and in what they were looked for."""
 
     latest: Mapping[str, Announced]
+    events_read: int
     complete: bool
+    """Whether that is everything that was ever archived."""
 
 
 def read(amqp_url: str, events_max: int = EVENTS_READ_MAX) -> Announcements:
@@ -52,23 +54,26 @@ def read(amqp_url: str, events_max: int = EVENTS_READ_MAX) -> Announcements:
         UnreachableError: no broker answers.
     """
     if events_max <= 0:
-        return Announcements({}, complete=False)
+        return Announcements({}, events_read=0, complete=False)
     last_chunk = next(_events(amqp_url, "last"), None)
     if last_chunk is None:
-        return Announcements({}, complete=True)
+        return Announcements({}, events_read=0, complete=True)
     end = last_chunk[0]
     start = max(0, end - events_max)
     latest: dict[str, Announced] = {}
+    first, count = None, 0
     deadline = time.monotonic() + _DEADLINE_S
     for offset, key, content_type, body in _events(amqp_url, start):
         if offset >= end:
             deadline, end = min(deadline, time.monotonic() + _AFTER_END_S), _FAR
         if time.monotonic() > deadline:
             break
+        first = offset if first is None else first
+        count += 1
         found = _announced(key, content_type, body)
         if found and (found.department not in latest or latest[found.department].time <= found.time):
             latest[found.department] = found
-    return Announcements(latest, complete=start == 0)
+    return Announcements(latest, events_read=count, complete=first == 0)
 
 
 def _announced(key: str, content_type: str | None, body: bytes) -> Announced | None:

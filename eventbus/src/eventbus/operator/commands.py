@@ -54,7 +54,7 @@ def departments(options: Namespace) -> int:
     with connected(options.amqp_url) as connection:
         found = states.departments(connection, broker, known)
         waiting = states.shared_queues(connection, broker)
-    unknown = "never" if known.complete else f"not among the last {options.archive_events} events"
+    unknown = "never" if known.complete else f"none in the last {known.events_read} events"
     _print(
         output.table(
             ("department", "ready", "unacked", "consumers", "parked", "last announcement", "version", "patterns"),
