@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eventbus.testing.broker import Broker
+import requests
+from eventbus.testing import wait_until
+from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
+from eventbus.testing.ports import free_port
 
 SOURCE = Path(__file__).parent / "loyalty"
 INSTALLED = Path(__file__).parents[2] / "var" / "joining"
@@ -18,7 +22,7 @@ STOP_S = 20
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"loyalty", "loyalty_command"} & set(getattr(item, "fixturenames", ())):
+        if {"loyalty", "loyalty_command", "orders_url"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
 
 
@@ -74,3 +78,38 @@ def loyalty(broker: Broker, loyalty_command: list[str], tmp_path: Path) -> Itera
     finally:
         if department.process is not None and department.process.poll() is None:
             department.kill()
+
+
+@pytest.fixture
+def orders_url(broker: Broker, tmp_path: Path) -> Iterator[str]:
+    """Where the orders service takes orders: gateway, relay and tracker run, on SQLite."""
+    broker.declare_shared()
+    ports = {name: str(free_port()) for name in ("GATEWAY_PORT", "RELAY_PORT", "TRACKER_PORT")}
+    environ = {
+        **os.environ,
+        **ports,
+        "AMQP_URL": broker.amqp_url,
+        "DATA_DIR": str(tmp_path),
+        "TIER_SECONDS": ",".join(map(str, FAST_TIERS_S)),
+        "ARCHIVE_BYTES_MAX": str(SMALL_ARCHIVE_BYTES),
+    }
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "orders", name], env=environ)
+        for name in ("tracker", "relay", "gateway")
+    ]
+    try:
+        for port in ports.values():
+            wait_until(partial(_is_ready, f"http://127.0.0.1:{port}/readyz"), 30, "the orders service is ready")
+        yield f"http://127.0.0.1:{ports['GATEWAY_PORT']}/orders"
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(STOP_S)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False

@@ -4,13 +4,13 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from eventbus.operator.tether import tether, untie
+from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 
 # One pytest process may hold departments, whose hub a wait inside psycopg's C code would hold. Read at its import.
@@ -39,7 +39,7 @@ class PostgreSQLServer:
         self._password = secrets.token_urlsafe(16)
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     def __enter__(self) -> "PostgreSQLServer":
         try:
@@ -189,9 +189,3 @@ def _unprivileged_account() -> dict[str, Any]:
             continue
         return {"user": name, "group": grp.getgrgid(entry.pw_gid).gr_name, "extra_groups": []}
     raise RuntimeError("PostgreSQL refuses to run as root, and neither postgres nor nobody is an account here")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
