@@ -92,9 +92,12 @@ def _is_not_a_verdict(record: logging.LogRecord) -> bool:
 
 
 def _version(package: str) -> str:
-    for distribution in importlib.metadata.packages_distributions().get(package, ()):
-        return importlib.metadata.version(distribution)
-    return "0"
+    """The version of the distribution that brings the package: one that names it, or whose own name ends with its."""
+    suffix = package.replace("_", "-")
+    named = importlib.metadata.packages_distributions().get(package, [])
+    installed = sorted(each.name for each in importlib.metadata.distributions())
+    similar = [name for name in installed if name.lower().replace("_", "-").endswith(suffix)]
+    return next((importlib.metadata.version(name) for name in (*named, *similar)), "unknown")
 
 
 def _stop_on_signal(container: BusContainer, started: list[bool], drain_s: float) -> None:
