@@ -3,7 +3,10 @@
 import base64
 import io
 import json
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,6 +149,25 @@ def test_redrive_does_not_sweep_along_what_arrives_meanwhile(printer: Broker) ->
         late = park(printer)  # as a department does that fails again at once
         assert len(list(done)) == 2
     assert [m.properties.message_id for m in printer.peek("printer.dead")] == [late.id]
+
+
+def test_redrive_killed_half_way_loses_nothing(printer: Broker) -> None:
+    ids = {str(n) for n in range(1000)}
+    with connected(printer.amqp_url) as link:
+        channel = link.channel()
+        for name in ids:
+            channel.basic_publish("dead", "printer", b"{}", pika.BasicProperties(message_id=name, delivery_mode=2))
+    printer.wait_for(lambda: printer.depth("printer.dead") == len(ids))
+    environ = {**os.environ, "AMQP_URL": printer.amqp_url, "MANAGEMENT_URL": printer.management_url}
+    command = [sys.executable, "-c", "from eventbus.operator.cli import main; main()", "dead", "redrive", "printer"]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    printer.wait_for(lambda: printer.depth("printer") > 50)
+    process.kill()
+    process.wait(10)
+    printer.wait_for(lambda: printer.depth("printer") + printer.depth("printer.dead") >= len(ids))
+    assert printer.depth("printer.dead") > 0
+    left = {m.properties.message_id for queue in ("printer", "printer.dead") for m in printer.peek(queue)}
+    assert left == ids
 
 
 def test_redrive_to_a_department_that_has_gone_leaves_the_message(printer: Broker, bus: Bus) -> None:
