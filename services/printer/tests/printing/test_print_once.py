@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from eventbus.department import Blocked, Done, InHand, Later, Permanent, Transie
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, submission
+from printer.classification import PrinterError
 from printer.desk import Desk
 from printer.ipp_client import IppPrinter
 from printer.ipp_queue import IppQueue
@@ -156,6 +158,27 @@ def test_lost_answer_is_no_second_paper(ippeveprinter: Any, proxy: Any, desk: An
     assert print_until_in_hand(queue, event, desk) == InHand("job 1")
     follow_until(queue, desk, "done", event)
     assert ippeveprinter.papers() == [event.subject]
+
+
+def test_printing_again_on_every_failure_would_make_two_papers(ippeveprinter: Any, proxy: Any, desk: Any) -> None:
+    """What the ledger is for: proves that these tests would see a second paper."""
+    client, event = IppPrinter(proxy.uri, connections=1), an_event()
+    pdf = desk.slips.render(event.data)
+    proxy.swallow_answer(Operation.SEND_DOCUMENT)
+    with pytest.raises(PrinterError):
+        client.send_document(client.create_job(event.subject, A4), pdf)
+    wait_until(ippeveprinter.papers)
+    job_id = wait_until(lambda: created(client, event.subject))
+    assert job_id is not None
+    client.send_document(job_id, pdf)
+    wait_until(lambda: ippeveprinter.papers() == [event.subject, event.subject])
+
+
+def created(client: IppPrinter, name: str) -> int | None:
+    """The job's id; None while the printer is busy."""
+    with suppress(PrinterError):
+        return client.create_job(name, A4)
+    return None
 
 
 def test_printer_is_not_asked_before_it_has_settled(ippeveprinter: Any, proxy: Any, desk: Any) -> None:
