@@ -33,7 +33,9 @@ def test_broker_hears_of_each_settled_delivery_exactly_once(steps: list[tuple[st
     acks = Acks()
     for tag in range(1, 21):
         acks.delivered(tag)
-    open_tags, settled, given_back, acknowledged = set(range(1, 21)), set(), set(), set()
+    open_tags = set(range(1, 21))
+    settled: set[int] = set()
+    acknowledged: set[int] = set()
 
     def flush() -> None:
         for tag, multiple in acks.flush():
@@ -49,7 +51,6 @@ def test_broker_hears_of_each_settled_delivery_exactly_once(steps: list[tuple[st
         elif step == "forget" and tag in open_tags and tag not in settled:
             acks.forget(tag)
             open_tags.discard(tag)
-            given_back.add(tag)
         elif step == "flush":
             flush()
     flush()

@@ -88,7 +88,7 @@ def test_blocked_opens_at_once() -> None:
 def test_permanents_in_a_row_open_it_and_one_success_between_does_not() -> None:
     breaker = Breaker(Limits(permanents=3), Clock())
     for signal in ("permanent", "permanent", "success", "permanent", "permanent"):
-        assert not breaker.learn(signal, None, probe=False)  # type: ignore[arg-type]
+        assert not breaker.learn(signal, None, probe=False)
     assert breaker.learn("permanent", None, probe=False)
     assert breaker.cause == "permanent"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -95,7 +96,7 @@ def test_connections_closed_by_an_operator_come_back_and_nothing_is_lost(
     for event in events:
         broker.publish(event, "order.created.north")
     for name in wait_until(lambda: _connections(broker), 20):
-        requests.delete(f"{broker.management_url}/api/connections/{requests.utils.quote(name, safe='')}", timeout=10)
+        requests.delete(f"{broker.management_url}/api/connections/{quote(name, safe='')}", timeout=10)
     wait_until(lambda: all("done" in reports.of(event.subject) for event in events), 30)
     assert broker.depth("probe.dead") == 0
 
@@ -131,7 +132,9 @@ def test_sigterm_finishes_what_is_in_hand_and_redelivers_nothing(
     for event in events:
         probe.script(event.subject, ["sleep", 1.5])
     probe.wait_ready()
-    wait_until(lambda: broker.publish(an_event(), "order.created.north") is None)
+    warm_up = an_event()
+    broker.publish(warm_up, "order.created.north")
+    wait_until(lambda: probe.calls(warm_up.subject))
     for event in events:
         broker.publish(event, "order.created.north")
     wait_until(lambda: all(probe.calls(event.subject) for event in events))

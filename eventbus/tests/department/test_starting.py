@@ -54,7 +54,7 @@ def _refusal(probe: Any) -> str:
     lines = [line for line in probe.output().splitlines() if line.startswith("configuration: ")]
     assert len(lines) == 1
     assert "Traceback" not in probe.output()
-    return lines[0]
+    return str(lines[0])
 
 
 def test_queue_with_other_arguments_is_one_line_and_exit_78(broker: Broker, start_probe: Any, reports: Reports) -> None:
