@@ -13,7 +13,7 @@ from eventbus.contract.examples import EXAMPLES
 from eventbus.contract.schemas import event_schema, files, headers_schema
 from eventbus.testing import an_event
 
-WRITTEN = Path(__file__).parents[2] / "docs" / "contract"
+WRITTEN = Path(__file__).parents[3] / "docs" / "contract"
 
 
 def test_checked_in_contract_is_what_the_models_say() -> None:
