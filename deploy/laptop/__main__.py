@@ -17,8 +17,8 @@ def run() -> int:
     with sole(RUN):
         say("Starting")
         with Launch(ROOT, RUN) as launch:
-            _greet(launch)
             try:
+                _greet(launch)
                 launch.watch()
             except Interrupted:
                 say()

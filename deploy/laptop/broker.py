@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pika
 import pika.exceptions
 import requests
-from eventbus.operator.private_node import PrivateNode, ServerNotFoundError
+from eventbus.operator.private_node import NodeStartError, PrivateNode, ServerNotFoundError
 from eventbus.settings import redacted
 from progress import StepError
 
@@ -47,9 +47,12 @@ def choose_broker(folder: Path, given: Mapping[str, str]) -> Broker:
         return Broker(amqp_url, _management_url(amqp_url, given.get("MANAGEMENT_URL")))
     node = PrivateNode(folder)
     try:
+        node.end_leftover()  # of a launcher and a supervisor that were both killed
         node.prepare()
     except ServerNotFoundError as error:
         raise StepError(f"{error}; or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere") from error
+    except NodeStartError as error:
+        raise StepError(str(error)) from error
     return Broker(node.amqp_url, node.management_url, node)
 
 

@@ -29,7 +29,7 @@ def demonstrate(root: Path) -> int:
         with sole(folder):
             say("Starting (in a folder of its own, beside what may run already)")
             started = time.monotonic()
-            with Launch(root, folder) as launch:
+            with Launch(root, folder, keeps=False) as launch:
                 say(f"  all ready after {time.monotonic() - started:.1f} s\n")
                 numbers = [_place(launch.variables["GATEWAY_URL"], sample) for sample in SAMPLES]
                 orders = _wait_until_done(launch, numbers)

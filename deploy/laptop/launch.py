@@ -15,11 +15,10 @@ from typing import Self
 
 from broker import Broker, choose_broker
 from environment import callers_environment, own_variables, variables_of_settings, write_environment
-from eventbus.operator.private_node import NodeStartError
 from eventbus.settings import EXIT_CONFIGURATION
 from processes import Readiness, Services, read_services
 from progress import StepError, say
-from supervision import BROKER, DRAIN_S_MAX, Process, Supervisor
+from supervision import BROKER, DRAIN_S_MAX, Process, Supervisor, end_leftover
 
 READY_TIMEOUT_S = 120
 DEATHS_MAX = 4
@@ -29,8 +28,8 @@ POLL_S = 0.3
 LOG_LINES = 12
 
 
-class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM, the terminal was closed, or `make` has gone. No error: the way to end."""
+class Interrupted(Exception):  # noqa: N818 - no error: the way to end
+    """Ctrl-C, SIGTERM, the terminal was closed, or `make` has gone."""
 
 
 class Deaths:
@@ -58,16 +57,21 @@ class Deaths:
 
 
 class Launch:
-    """`with Launch(root, folder) as launch:` runs everything; leaving it drains and stops everything."""
+    """`with Launch(root, folder) as launch:` runs everything; leaving it drains and stops everything.
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.root, self.folder = root, folder
+    Args:
+        keeps: whether the folder's data will be used again; if not, the private broker is not stopped in order.
+    """
+
+    def __init__(self, root: Path, folder: Path, keeps: bool = True) -> None:
+        self.root, self.folder, self._keeps = root, folder, keeps
         self.variables: dict[str, str] = {}
         self.broker: Broker
         self.services: Services
         self.supervisor: Supervisor | None = None
         self._parent = os.getppid() if "MAKELEVEL" in os.environ else None
         self._deaths: dict[str, Deaths] = {}
+        self._interrupts = 0
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -104,6 +108,7 @@ class Launch:
         for folder in (self.folder, self.folder / "log", self.folder / "data"):
             folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "env").unlink(missing_ok=True)
+        end_leftover(self.folder)
         own = own_variables(self.folder, given)
         self.broker = choose_broker(self.folder / "broker", given)
         own |= self.broker.environment
@@ -114,28 +119,38 @@ class Launch:
         self.supervisor = Supervisor(self.root, self.folder, self.services, self.broker.node)
         self.supervisor.start({**given, **self.variables})
         self._start_broker()
-        programs = self.services.programs
-        self._start_tier([p.name for p in programs if not p.last], [r for r in self.services.ready if not r.last])
-        self._start_tier([p.name for p in programs if p.last], [r for r in self.services.ready if r.last])
+        for priority in sorted({program.priority for program in self.services.programs}):
+            names = [program.name for program in self.services.programs if program.priority == priority]
+            self._start_tier(names, [each for each in self.services.ready if each.priority == priority])
         write_environment(self.folder / "env", self.variables)
 
     def _start_broker(self) -> None:
         assert self.supervisor is not None
         if node := self.broker.node:
-            with _timed("RabbitMQ"):
-                self.supervisor.start_programs([BROKER])
-                try:
-                    node.wait_ready()
-                except NodeStartError as error:
-                    raise StepError(str(error)) from error
+            started = time.monotonic()
+            self.supervisor.start_programs([BROKER])
+            while not node.answers():
+                self._look(starting=True)
+                if time.monotonic() - started > READY_TIMEOUT_S:
+                    raise StepError(f"RabbitMQ is not ready after {READY_TIMEOUT_S} s:\n{node.log_tail()}")
+                time.sleep(0.1)
+            say(f"  {'RabbitMQ':<14} ready after {time.monotonic() - started:.1f} s")
+        self._declare_topology()
+
+    def _declare_topology(self) -> None:
+        """A node that was started again takes connections some seconds before its stream is there."""
         command = ["bus", "topology", "declare"]
         environment = {**os.environ, **self.variables}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StepError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        started = time.monotonic()
+        while (done := subprocess.run(command, env=environment, capture_output=True, text=True)).returncode:
+            self._look()  # Ctrl-C reaches that process as well
+            told = (done.stderr or done.stdout).strip()
+            if "down or inaccessible" not in told or time.monotonic() - started > READY_TIMEOUT_S:
+                raise StepError(f"{' '.join(command)}: {told}")
+            time.sleep(0.2)
 
     def _start_tier(self, names: Sequence[str], waits: Sequence[Readiness]) -> None:
-        """Starts these and waits until all are ready, or have simply stayed up where they have no URL."""
+        """Starts these and waits until those that have a URL are ready."""
         assert self.supervisor is not None
         started = time.monotonic()
         self.supervisor.start_programs(names)
@@ -152,7 +167,7 @@ class Launch:
 
     def _look(self, starting: bool = False) -> None:
         assert self.supervisor is not None
-        if self._parent is not None and os.getppid() != self._parent:
+        if self._interrupts or (self._parent is not None and os.getppid() != self._parent):
             raise Interrupted
         for process in self.supervisor.processes():
             deaths = self._deaths.setdefault(process.name, Deaths())
@@ -175,18 +190,16 @@ class Launch:
         """Drains tier after tier, the gateway first, the broker last. A second interrupt ends all at once."""
         if self.supervisor is None:
             return
-        try:
-            if self.supervisor.alive():
-                for names in self.supervisor.tiers():
-                    self._stop_tier(names)
-        except Interrupted:
+        tiers = self.supervisor.tiers() if self.supervisor.alive() else []
+        before = self._interrupts
+        for names in tiers:
+            if self._interrupts == before and (self._keeps or names != [BROKER]):
+                self._stop_tier(names)
+        if self._interrupts > before:
             say("Not waiting any longer")
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            self.supervisor.end()
-            if self.broker.node:
-                self.broker.node.end_leftover()
+        self.supervisor.end()
+        if self.broker.node:
+            self.broker.node.end_leftover()
 
     def _stop_tier(self, names: list[str]) -> None:
         assert self.supervisor is not None
@@ -194,8 +207,10 @@ class Launch:
             return
         say(f"Stopping {', '.join(running)}")
         self.supervisor.stop_programs(running)
-        deadline = time.monotonic() + DRAIN_S_MAX
+        before, deadline = self._interrupts, time.monotonic() + DRAIN_S_MAX
         while self.supervisor.running(names) and self.supervisor.alive() and time.monotonic() < deadline:
+            if self._interrupts > before:
+                return
             time.sleep(0.1)
 
     def _last_line(self, program: str) -> str:
@@ -213,7 +228,7 @@ class Launch:
         return "\n".join(out)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        raise Interrupted
+        self._interrupts += 1  # looked at between two steps: an exception amid a call would leave it half done
 
 
 @contextlib.contextmanager
@@ -234,13 +249,6 @@ def sole(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-@contextlib.contextmanager
-def _timed(name: str) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    say(f"  {name:<14} ready after {time.monotonic() - started:.1f} s")
 
 
 def _answers(url: str) -> bool:

@@ -50,13 +50,23 @@ def needed(purpose: str) -> list[Program]:
     return [program for program in (*broker, *(FOR_TESTS if purpose == "test" else ())) if not program.is_there()]
 
 
-def install(packages: list[str], log: Path) -> None:
+def way_out(purpose: str) -> str:
+    """What to do for a broker without the right to install one."""
+    if purpose == "run":
+        return "or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere"
+    return "RABBITMQ_SERVER=/path/to/rabbitmq-server names one that lies elsewhere"
+
+
+def install(packages: list[str], log: Path, way_out: str = "") -> None:
     """Installs Debian packages, after saying so. No service that they bring is started, now or at the next boot.
+
+    Args:
+        way_out: what to say beside the missing packages if they cannot be installed.
 
     Raises:
         StepError: there is no apt, no right to install, or the installation failed.
     """
-    rights = _rights(packages)
+    rights = _rights(packages, way_out)
     say(f"Installing with apt-get: {' '.join(packages)} (their services are not started)")
     services_before = _enabled_services()
     placed_policy = _forbid_starting(rights)
@@ -73,10 +83,10 @@ def install(packages: list[str], log: Path) -> None:
         say(f"  not started at boot: {' '.join(new)}")
 
 
-def _rights(packages: list[str]) -> list[str]:
+def _rights(packages: list[str], way_out: str) -> list[str]:
     """The prefix that makes a command the administrator's."""
     command = f"apt-get install {' '.join(packages)}"
-    way_out = "; or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere" if BROKER.package in packages else ""
+    way_out = f"; {way_out}" if way_out and BROKER.package in packages else ""
     if not shutil.which("apt-get"):
         brew = " (macOS: brew install rabbitmq)" if BROKER.package in packages else ""
         raise StepError(f"Missing: {', '.join(packages)}, to be installed by hand{brew}{way_out}")

@@ -35,11 +35,14 @@ def main() -> int:
             clean()
             return 0
         if missing := packages.needed(purpose):
-            packages.install([program.package for program in missing], LOGS / "apt.log")
+            wanted = [program.package for program in missing]
+            packages.install(wanted, LOGS / "apt.log", packages.way_out(purpose))
         prepare_environment("run" if purpose == "run" else "test")
     except StepError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

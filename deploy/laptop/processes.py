@@ -1,6 +1,7 @@
 """What the services say about their processes: `services/**/processes.conf`, found by wildcard.
 
-Beside supervisor's `[program:…]` a file has one section `[laptop]`:
+Programs start by rising `priority`, each level when those of the level before are ready, and stop the other way
+round. Beside supervisor's `[program:…]` a file has one section `[laptop]`:
 
     ports   VARIABLE:number …: the port that is preferred; another is taken if that one is in use
     env     NAME=value, one a line: for every process; what the caller's environment says wins
@@ -21,8 +22,6 @@ from string import Template
 from progress import StepError
 
 PATTERNS = ("services/*/processes.conf", "services/*/*/processes.conf")
-LAST_PRIORITY = 900
-"""Programs from this priority on start when all others are ready."""
 _USUAL_PRIORITY = 100
 _PORTS = range(20000, 32000)  # below the ranges that systems take the ports of outgoing connections from
 
@@ -33,10 +32,6 @@ class Program:
     priority: int
     service: str
 
-    @property
-    def last(self) -> bool:
-        return self.priority >= LAST_PRIORITY
-
 
 @dataclass(frozen=True)
 class Readiness:
@@ -44,7 +39,8 @@ class Readiness:
 
     program: str
     url: str
-    last: bool
+    priority: int
+    """The program's, or the highest of the service's programs."""
 
 
 @dataclass
@@ -124,8 +120,8 @@ def _read_laptop(file: Path, laptop: Mapping[str, str], services: Services, give
     for text in laptop.get("ready", "").split():
         program = next((p for p in services.programs if f"${{{p.name.upper()}_PORT}}" in text), None)
         name = program.name if program else file.parent.name
-        last = all(p.last for p in services.programs if p is program or (not program and p.service == name))
-        services.ready.append(Readiness(name, replaced(text), last))
+        priorities = [p.priority for p in services.programs if p is program or (not program and p.service == name)]
+        services.ready.append(Readiness(name, replaced(text), max(priorities, default=_USUAL_PRIORITY)))
     services.show += [replaced(line) for line in _lines(laptop, "show")]
 
 

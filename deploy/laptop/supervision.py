@@ -57,7 +57,6 @@ class Supervisor:
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Starts supervisord, without any program yet."""
-        self._end_leftover()
         url = self._configure()
         configuration = self.instance / "supervisord.conf"
         with self.log("supervisord.out").open("wb") as output:
@@ -136,30 +135,13 @@ class Supervisor:
                 self._process.wait()
         if self._watcher is not None:
             untie(self._watcher)
-        self._address().unlink(missing_ok=True)
-
-    def _address(self) -> Path:
-        return self.instance / "supervisor.json"
-
-    def _end_leftover(self) -> None:
-        """Ends the supervisord of a launcher that was killed: its drain may not be over yet."""
-        if not self._address().exists():
-            return
-        url = json.loads(self._address().read_text(encoding="utf-8"))["url"]
-        leftover = xmlrpc.client.ServerProxy(url).supervisor
-        deadline = time.monotonic() + DRAIN_S_MAX
-        with contextlib.suppress(OSError, xmlrpc.client.Error):
-            while time.monotonic() < deadline:
-                with contextlib.suppress(xmlrpc.client.Fault):  # it is shutting down already
-                    leftover.shutdown()
-                time.sleep(0.2)
-            raise StepError(f"What an earlier launcher started in {self.instance} does not stop")
+        _address(self.instance).unlink(missing_ok=True)
 
     def _configure(self) -> str:
         """Writes supervisord's configuration; returns the URL of its interface."""
         port, password = free_port(), secrets.token_urlsafe(24)
         url = f"http://bus:{password}@127.0.0.1:{port}/RPC2"
-        _write(self._address(), json.dumps({"url": url}))
+        _write(_address(self.instance), json.dumps({"url": url}))
         includes = " ".join(os.path.join(os.path.relpath(self.root, self.instance), pattern) for pattern in PATTERNS)
         sections: list[tuple[str, dict[str, object]]] = [
             ("supervisord", {"nodaemon": "true", "silent": "true", "logfile": "%(here)s/log/supervisord.log",
@@ -193,6 +175,29 @@ class Supervisor:
             words = [sys.executable, "-m", "eventbus.operator.private_node", str(self.node.directory)]
             added |= {"command": _literal(shlex.join(words)), "stopwaitsecs": 40, "priority": 0}
         return added
+
+
+def end_leftover(instance: Path) -> None:
+    """Ends the supervisord of a launcher that was killed: its drain may not be over yet.
+
+    Raises:
+        StepError: it does not end.
+    """
+    if not _address(instance).exists():
+        return
+    url = json.loads(_address(instance).read_text(encoding="utf-8"))["url"]
+    leftover = xmlrpc.client.ServerProxy(url).supervisor
+    deadline = time.monotonic() + DRAIN_S_MAX
+    with contextlib.suppress(OSError, xmlrpc.client.Error):  # it is gone
+        while time.monotonic() < deadline:
+            with contextlib.suppress(xmlrpc.client.Fault):  # it is shutting down already
+                leftover.shutdown()
+            time.sleep(0.2)
+        raise StepError(f"What an earlier launcher started in {instance} does not stop")
+
+
+def _address(instance: Path) -> Path:
+    return instance / "supervisor.json"
 
 
 def _ini(sections: Iterable[tuple[str, Mapping[str, object]]]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from eventbus.testing.broker import Broker
+from eventbus.testing.broker import Broker, Node
 from eventbus.testing.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +22,8 @@ START_TIMEOUT_S = 60
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & {"project", "whole_project"}:
+        if fixtures & {"project", "whole_project", "shared_project"}:
             item.add_marker(pytest.mark.process)
-        if "whole_project" in fixtures:
             item.add_marker(pytest.mark.broker)
 
 
@@ -126,7 +125,20 @@ def whole_project(tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture
 def project(tmp_path: Path, broker: Broker) -> Iterator[Project]:
     """An empty project whose instances use this test's own virtual host."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKELEVEL", "INSTANCE_DIR")}
-    started = Project(tmp_path, environment | {"AMQP_URL": broker.amqp_url, "MANAGEMENT_URL": broker.management_url})
+    started = Project(tmp_path, _environment(broker))
     yield started
     started.end()
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory, broker_node: Node) -> Iterator[Project]:
+    """The same for a whole module, whose tests leave it as it is."""
+    with Broker(broker_node) as broker:
+        started = Project(tmp_path_factory.mktemp("shared"), _environment(broker))
+        yield started
+        started.end()
+
+
+def _environment(broker: Broker) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("MAKELEVEL", "INSTANCE_DIR")}
+    return kept | {"AMQP_URL": broker.amqp_url, "MANAGEMENT_URL": broker.management_url}

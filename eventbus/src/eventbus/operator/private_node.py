@@ -211,12 +211,26 @@ class PrivateNode:
             NodeStartError: it ended, or does not answer within the timeout.
         """
         deadline = time.monotonic() + timeout_s
-        while not self._answers():
+        while not self.answers():
             if self._process is not None and self._process.poll() is not None:
-                raise NodeStartError(f"RabbitMQ ended with code {self._process.returncode}:\n{self._log_tail()}")
+                raise NodeStartError(f"RabbitMQ ended with code {self._process.returncode}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise NodeStartError(f"RabbitMQ is not ready after {timeout_s:.0f} s:\n{self._log_tail()}")
+                raise NodeStartError(f"RabbitMQ is not ready after {timeout_s:.0f} s:\n{self.log_tail()}")
             time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Whether AMQP and the management API both take our login now."""
+        state = self._state()
+        try:
+            with requests.Session() as http:
+                http.trust_env = False  # no proxy between us and loopback
+                http.auth = (_USER, state.password)
+                http.get(f"http://127.0.0.1:{state.management_port}/api/overview", timeout=5).raise_for_status()
+            parameters = pika.URLParameters(f"{self.amqp_url}?socket_timeout=5&blocked_connection_timeout=5")
+            pika.BlockingConnection(parameters).close()
+        except (requests.RequestException, pika.exceptions.AMQPError, OSError):
+            return False
+        return True
 
     def _spawn(self) -> None:
         command, environment = self.prepare()
@@ -247,19 +261,6 @@ class PrivateNode:
         if self._process is not None:
             self._process.wait()
         self._watcher = self._process = None
-
-    def _answers(self) -> bool:
-        state = self._state()
-        try:
-            with requests.Session() as http:
-                http.trust_env = False  # no proxy between us and loopback
-                http.auth = (_USER, state.password)
-                http.get(f"http://127.0.0.1:{state.management_port}/api/overview", timeout=5).raise_for_status()
-            parameters = pika.URLParameters(f"{self.amqp_url}?socket_timeout=5&blocked_connection_timeout=5")
-            pika.BlockingConnection(parameters).close()
-        except (requests.RequestException, pika.exceptions.AMQPError, OSError):
-            return False
-        return True
 
     def _state(self) -> _State:
         state = self._stored_state()
@@ -324,7 +325,8 @@ class PrivateNode:
             "ERL_CRASH_DUMP": str(self.log_path.parent / "erl_crash.dump"),
         }
 
-    def _log_tail(self, lines: int = 12) -> str:
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of what the node wrote, for a message."""
         tail: list[str] = []
         for path in (self.log_path, self.log_path.parent / "startup.log"):
             if path.exists():
