@@ -1,5 +1,7 @@
 """The ledger on both databases: one worker at a time, and what a crash leaves behind."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from eventbus.department.ledger import (
     advisory_lock,
     ledger_table,
 )
+from eventbus.department.owner import new_owner
 from sqlalchemy.engine import Connection, Engine
 
 from eventbus import database
@@ -290,3 +293,14 @@ def test_connection_of_the_lock_dies_the_block_goes_on(postgresql: str) -> None:
     with advisory_lock(engine, KEY) as held:
         assert held
     engine.dispose()
+
+
+def test_lease_of_a_dead_process_is_taken_over_at_once(ledger: Ledger, engine: Engine) -> None:
+    program = "from eventbus.department.owner import new_owner; print(new_owner())"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    with engine.begin() as connection:
+        ledger.claim(connection, KEY, "cause", ended.stdout.strip(), 3600, final_states=())
+    with engine.begin() as connection:
+        claim = ledger.claim(connection, KEY, "cause", new_owner(), 60, final_states=())
+    assert isinstance(claim, Claimed)
+    assert not claim.fresh

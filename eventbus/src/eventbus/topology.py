@@ -72,6 +72,13 @@ class Topology:
         yield from self.queues
         yield from self.bindings
 
+    def in_declaring_order(self) -> Iterator[Exchange | Queue | Binding]:
+        """An exchange that no binding of the table needs (`departments`) comes last: it stands for a whole topology,
+        so that whoever finds it knows that nobody died half-way."""
+        bound = {binding.exchange for binding in self.bindings}
+        yield from (item for item in self if not isinstance(item, Exchange) or item.name in bound)
+        yield from (exchange for exchange in self.exchanges if exchange.name not in bound)
+
 
 def _quorum(**arguments: Any) -> Mapping[str, Any]:
     return MappingProxyType(

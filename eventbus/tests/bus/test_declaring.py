@@ -1,21 +1,19 @@
 """The topology on a real broker: declared, declared again, and refused with one clear line."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pika
 import pytest
-import requests
 from eventbus.operator import declare
 from eventbus.operator.connection import connected
 from eventbus.operator.errors import MismatchError, RefusedError
 from eventbus.testing import an_event, an_order
 from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
+from eventbus.testing.department_user import department_user
 from eventbus.topology import (
     ARCHIVE_FEED,
     DEPARTMENTS,
     EVENTS,
-    TIER_NAMES,
     UNCLAIMED,
     Binding,
     Queue,
@@ -136,28 +134,8 @@ def test_parked_message_keeps_body_and_properties(broker: Broker) -> None:
 @pytest.fixture
 def as_printer(broker: Broker) -> Iterator[str]:
     """The URL of a user with a department's rights in production, and no other."""
-    api, vhost, user = broker.management, broker.vhost, f"printer-{broker.vhost}"
-
-    def put(path: str, **body: str) -> None:
-        requests.put(f"{api.base}/api/{path}", json=body, auth=broker.login, timeout=10).raise_for_status()
-
-    def topic(exchange: str, write: str, read: str) -> None:
-        put(f"topic-permissions/{vhost}/{user}", exchange=exchange, write=write, read=read)
-
-    put(f"users/{user}", password="secret", tags="")
-    put(
-        f"permissions/{vhost}/{user}",
-        configure=r"^printer(\.dead)?$",
-        write=r"^(printer(\.dead)?|events|dead|retry\.(1s|10s|1m|10m|1h))$",
-        read=r"^(printer(\.dead)?|events|departments|dead)$",
-    )
-    topic("events", r"^(order\.progressed|department\.joined)\.printer$", r"^order\.")
-    topic("dead", "^printer$", "^printer$")
-    for tier in TIER_NAMES:
-        topic(tier, "^printer$", "^$")
-    parts = urlsplit(broker.amqp_url)
-    yield parts._replace(netloc=f"{user}:secret@{parts.hostname}:{parts.port}").geturl()
-    requests.delete(f"{api.base}/api/users/{user}", auth=broker.login, timeout=10).raise_for_status()
+    with department_user(broker, "printer") as url:
+        yield url
 
 
 def test_department_with_its_own_rights_declares_only_its_own(broker: Broker, as_printer: str) -> None:

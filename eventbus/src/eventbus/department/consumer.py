@@ -21,7 +21,7 @@ from eventbus import topology
 from eventbus.contract import UndecodableError
 from eventbus.department import _metrics
 from eventbus.department.breaker import Breaker, Limits
-from eventbus.department.declaring import declare
+from eventbus.department.declaring import SharedMissingError, declare
 from eventbus.department.delivery import Delivery, now
 from eventbus.department.handlers import Handlers
 from eventbus.department.link import Endpoint, LinkDownError
@@ -110,8 +110,8 @@ class Bus(SharedExtension):
                 self._end_process(must_declare and self._generation == 1, str(error))
             except (amqp.AccessRefused, amqp.NotAllowed) as error:
                 self._end_process(attempts == 0 and self._generation == 1, f"{endpoint}: {error.reply_text}")
-            except (LinkDownError, amqp.AMQPError, OSError) as error:
-                log.warning("broker unreachable", department=self.name, host=str(endpoint), error=str(error))
+            except (LinkDownError, SharedMissingError, amqp.AMQPError, OSError) as error:
+                log.warning("broker not usable yet", department=self.name, host=str(endpoint), error=str(error))
                 must_declare = must_declare or isinstance(error, amqp.NotFound)
             else:
                 self._live(session)

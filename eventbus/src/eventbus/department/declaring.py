@@ -4,16 +4,19 @@ from typing import Any
 
 import amqp
 
-from eventbus import topology
-from eventbus.operator import mismatch
+from eventbus import mismatch, topology
 from eventbus.topology import Binding, Exchange, Queue, Topology, TopologyError
+
+
+class SharedMissingError(Exception):
+    """What all services share is not there (yet), and this user may not declare it."""
 
 
 def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, ...], queue: str) -> None:
     """Make the broker hold what a department needs.
 
-    Shared objects are asserted passively and declared only where missing: declaring again needs a right that a
-    department does not have.
+    Shared objects are asserted passively and declared, with their bindings, only where one is missing: declaring and
+    binding again need rights that a department does not have.
 
     Args:
         channel: an open amqp channel; a refused method closes it, and py-amqp opens it again.
@@ -24,10 +27,17 @@ def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, .
 
     Raises:
         TopologyError: the broker holds an object with other arguments.
+        SharedMissingError: a shared object is missing, and this user may not declare it.
+        amqp.AccessRefused: this user may not have a queue of that name, or not bind it so.
     """
-    for item in shared:
-        if isinstance(item, Binding) or not _exists(channel, item):
-            _declare(channel, item)
+    named: tuple[Exchange | Queue, ...] = (*shared.exchanges, *shared.queues)
+    missing = [item.name for item in named if not _exists(channel, item)]
+    if missing:
+        try:
+            for item in shared.in_declaring_order():
+                _declare(channel, item)
+        except amqp.AccessRefused as error:
+            raise SharedMissingError(f"missing: {', '.join(missing)}; run bus topology declare") from error
     for item in own:
         _declare(channel, item)
     for pattern in retired:

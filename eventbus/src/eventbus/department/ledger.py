@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from eventbus.database import UtcDateTime
+from eventbus.department.owner import is_gone
 from eventbus.logs import get_logger
 
 NEW = "new"
@@ -153,7 +154,8 @@ class Ledger:
         *,
         final_states: Collection[str],
     ) -> Claimed | Held | Settled:
-        """Take the row for `lease_s` seconds: a new one, one that nobody holds, or one whose lease ran out.
+        """Take the row for `lease_s` seconds: a new one, one that nobody holds, or one whose lease ran out or whose
+        owner's process is known to be dead.
 
         A row in one of the final states is returned as it is. Claiming again as the same owner renews the lease, so an
         owner is one worker at one delivery, not a process.
@@ -178,6 +180,10 @@ class Ledger:
             return self.claim(connection, key, cause_id, owner, lease_s, final_states=final_states)
         if found.state in final_states:
             return Settled(found)
+        if is_gone(found.owner):
+            log.info("lease of a dead worker taken over", order=key.order_number)
+            self.release(connection, found)
+            return self.claim(connection, key, cause_id, owner, lease_s, final_states=final_states)
         left = (found.lease_until - now).total_seconds() if found.lease_until else 0.0
         return Held(max(0.0, left), found)
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eventbus import mismatch
 from eventbus.contract.routing import RESERVED_DEPARTMENT
-from eventbus.operator import mismatch
 from eventbus.operator.announcements import Announcements
 from eventbus.operator.management import Management
 from eventbus.topology import DEPARTMENTS, EVENTS, Binding, Exchange, Queue, Topology, department

@@ -7,7 +7,7 @@ from typing import Literal
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from eventbus.operator import mismatch
+from eventbus import mismatch
 from eventbus.operator.errors import MismatchError, OperatorError, RefusedError, UnreachableError
 from eventbus.topology import Binding, Exchange, Queue, Topology
 
@@ -56,16 +56,9 @@ def declare(connection: pika.BlockingConnection, topology: Topology) -> list[Ste
     """
     stood = {(type(item), item.name) for item in _named(topology) if _stands(connection, item)}
     with _Channel(connection) as channel:
-        for item in _in_order(topology):
+        for item in topology.in_declaring_order():
             channel.declare(item)
     return [Step(item, "stands" if _stood(item, stood) else "declared") for item in topology]
-
-
-def _in_order(topology: Topology) -> Iterator[Exchange | Queue | Binding]:
-    """What no binding of the table needs (the exchange `departments`) comes last: it stands for a whole topology."""
-    bound = {binding.exchange for binding in topology.bindings}
-    yield from (item for item in topology if not isinstance(item, Exchange) or item.name in bound)
-    yield from (exchange for exchange in topology.exchanges if exchange.name not in bound)
 
 
 def _named(topology: Topology) -> list[Exchange | Queue]:

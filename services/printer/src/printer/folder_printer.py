@@ -3,12 +3,13 @@
 from eventbus.contract import Event, OrderCreated
 from eventbus.department import Blocked, Done, Later, Outcome
 from eventbus.department.ledger import Held, LeaseLostError, Settled
+from eventbus.department.owner import new_owner
 from eventlet import tpool
 
 from printer import _metrics as metrics
 from printer.desk import Desk
 from printer.folder import SlipFolder
-from printer.records import FINAL, FOLDER_LEASE_S, PRINTED, Records, new_owner
+from printer.records import FINAL, FOLDER_LEASE_S, PRINTED, Records
 
 RETRY_S = 1.0
 

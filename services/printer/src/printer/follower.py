@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Literal
 
 from eventbus.department.ledger import Entry, Key, LeaseLostError
+from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
 from printer.classification import Fate, JobState, PrinterError
 from printer.desk import Desk
 from printer.ipp_client import IppPrinter, Job
-from printer.records import ACCEPTED, ATTENTION, IPP_LEASE_S, PRINTED, Records, new_owner
+from printer.records import ACCEPTED, ATTENTION, IPP_LEASE_S, PRINTED, Records
 from printer.submission import NotSettledError, Submission, VanishedError, note_of
 
 FOLLOWED_MAX = 1000

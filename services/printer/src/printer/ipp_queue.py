@@ -5,13 +5,14 @@ import time
 from eventbus.contract import Event, OrderCreated
 from eventbus.department import Blocked, Done, InHand, Later, Outcome, Permanent, Transient
 from eventbus.department.ledger import NEW, Entry, Held, LeaseLostError, Settled
+from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 
 from printer.classification import Fate, PrinterError
 from printer.desk import Desk
 from printer.follower import Follower, report_vanished
 from printer.ipp_client import IppPrinter
-from printer.records import ACCEPTED, FINAL, IPP_LEASE_S, PRINTED, Records, new_owner
+from printer.records import ACCEPTED, FINAL, IPP_LEASE_S, PRINTED, Records
 from printer.submission import NotSettledError, Submission, VanishedError, note_of
 
 BUSY_RETRY_S = 1.0

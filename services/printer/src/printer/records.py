@@ -1,8 +1,5 @@
 """The printer's memory: how far each slip has come, and what stands on it. Committed before each step."""
 
-import os
-import socket
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -10,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from eventbus.contract import Event, OrderCreated
 from eventbus.department.ledger import NEW, Claimed, Entry, Held, Key, Ledger, Settled, utcnow
+from eventbus.department.owner import new_owner
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
@@ -47,11 +45,6 @@ class RunsTransactions(Protocol):
     """See `eventbus.department.Transactions`."""
 
     def run(self, work: Callable[[Connection], Result]) -> Result: ...
-
-
-def new_owner() -> str:
-    """A name for one worker at one delivery."""
-    return f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
 class Records:

@@ -9,10 +9,7 @@ SAP is asked, and booked again only if it shows nothing once the settle time has
 commit after our time-out.
 """
 
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +29,7 @@ from eventbus.department.ledger import (
     advisory_lock,
 )
 from eventbus.department.outcomes import Blocked, Done, Later, Outcome, Permanent, Transient
+from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 from sqlalchemy.engine import Connection, Engine
 
@@ -108,7 +106,7 @@ class Booking:
         deadline = time.monotonic() + self._limits.handler_s - MARGIN_S
         key = Key(event.data.order_number, event.type)
         lease_s = self._limits.handler_s + LEASE_MARGIN_S
-        owner = f"{socket.gethostname()[:24]}/{os.getpid()}/{uuid.uuid4().hex}"
+        owner = new_owner()
         claim = self._transactions.run(
             lambda connection: self._ledger.claim(connection, key, event.id, owner, lease_s, final_states=FINAL_STATES)
         )
