@@ -40,9 +40,9 @@ format: ## Format the code, and mend what ruff can
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
-bench: ## Measure the order path (writes its results to var/bench)
-	@deploy/laptop/prepare test
-	@exec $(VENV)/python tests/bench $(ARGS)
+bench: ## Measure the order path: POST /orders under load, the relay
+	@deploy/laptop/prepare bench
+	@for bench in tests/bench/bench_*.py; do $(VENV)/python $$bench || exit 1; done
 
 pins: ## Renew every requirements.txt: the newest versions that fit
 	@deploy/laptop/prepare python

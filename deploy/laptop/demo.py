@@ -24,6 +24,7 @@ def demonstrate(root: Path) -> int:
     Raises:
         StepError: something did not start, an order was refused, or is not done in time; with the reason.
     """
+    _refuse_shared_broker(root / "var" / "run")
     folder, results = root / "var" / f"demo-{os.getpid()}", root / "var" / "demo"
     try:
         with sole(folder):
@@ -39,6 +40,17 @@ def demonstrate(root: Path) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _refuse_shared_broker(other: Path) -> None:
+    """Two instances on one broker would take each other's orders from the queues."""
+    amqp_url, env = callers_environment().get("AMQP_URL"), other / "env"
+    if amqp_url and env.exists() and f"AMQP_URL='{amqp_url}'" in env.read_text(encoding="utf-8"):
+        try:
+            with sole(other):
+                return
+        except StepError as error:
+            raise StepError("make run uses the same AMQP_URL: stop it first, or unset AMQP_URL") from error
 
 
 def _place(gateway: str, order: dict[str, Any]) -> str:

@@ -40,14 +40,16 @@ FOR_TESTS = (
     Program("node", "nodejs"),
     Program("npm", "npm"),
 )
+FOR_BENCH = (*FOR_TESTS, Program("wrk", "wrk"))
 
 
 def needed(purpose: str) -> list[Program]:
-    """What `run` or `test` needs and is not there. A broker named by `AMQP_URL` or `RABBITMQ_SERVER` replaces ours."""
+    """What is needed and not there. A broker that `AMQP_URL` or `RABBITMQ_SERVER` names replaces the installed one."""
     if purpose == "python":
         return []
+    programs = {"test": FOR_TESTS, "bench": FOR_BENCH}.get(purpose, ())
     broker = [] if os.environ.get("RABBITMQ_SERVER") or (purpose == "run" and os.environ.get("AMQP_URL")) else [BROKER]
-    return [program for program in (*broker, *(FOR_TESTS if purpose == "test" else ())) if not program.is_there()]
+    return [program for program in (*broker, *programs) if not program.is_there()]
 
 
 def way_out(purpose: str) -> str:

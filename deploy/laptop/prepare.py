@@ -1,6 +1,6 @@
 """Prepares what `make run` or `make test` needs: Debian packages where they are missing, and `var/venv`.
 
-`run` and `test` say it all, `python` is the environment of `test` alone, `clean` removes `var/`.
+`bench` is `test` and a load generator, `python` is the environment of `test` alone, `clean` removes `var/`.
 
 The second time it takes a moment: a stamp in the environment holds the digest of what it was made from.
 Standard library only, this runs before there is an environment.
@@ -27,8 +27,8 @@ LOGS = ROOT / "var" / "log"
 
 def main() -> int:
     purpose = sys.argv[1] if len(sys.argv) == 2 else ""
-    if purpose not in ("run", "test", "python", "clean"):
-        say("usage: prepare run|test|python|clean")
+    if purpose not in ("run", "test", "bench", "python", "clean"):
+        say("usage: prepare run|test|bench|python|clean")
         return 2
     try:
         if purpose == "clean":

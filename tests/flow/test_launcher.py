@@ -109,6 +109,13 @@ def test_second_launcher_is_refused(running: Any, shared_project: Any) -> None:
     assert running.process.poll() is None
 
 
+def test_demo_on_the_broker_of_a_run_is_refused(running: Any, shared_project: Any) -> None:
+    """Their departments would share their queues."""
+    demo = shared_project.launch("demo")
+    assert demo.process.wait(30) == 1
+    assert demo.text.strip() == "make run uses the same AMQP_URL: stop it first, or unset AMQP_URL"
+
+
 def test_front_starts_when_workers_are_ready_and_stops_before_them(services: Any) -> None:
     launcher = services.launch().started()
     assert [re.sub(r" \d+$", "", event) for event in launcher.events()] == [
