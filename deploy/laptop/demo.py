@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from environment import callers_environment
 from launch import Launch, sole
 from progress import StepError, say
 
