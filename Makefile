@@ -23,7 +23,7 @@ test: ## All tests, with a real RabbitMQ, PostgreSQL and printer (ARGS='-k word'
 	@exec $(VENV)/pytest $(ARGS)
 
 test-fast: ## The tests that start nothing, in under a minute
-	@deploy/laptop/prepare python
+	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest -m "not ($(SLOW))" $(ARGS)
 
 lint: ## ruff and mypy, strict
