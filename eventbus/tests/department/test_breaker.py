@@ -70,13 +70,24 @@ def test_old_worker_that_ends_well_does_not_close_it() -> None:
     assert breaker.state == "open"
 
 
-def test_lost_or_neutral_probe_makes_way_for_another() -> None:
+def test_lost_probe_makes_way_for_another() -> None:
     breaker = half_opened(Clock())
     breaker.probe_lost()
     assert breaker.state == "half-open"
-    breaker.probe_started()
+
+
+def test_probe_that_told_nothing_makes_way_for_another_after_a_pause() -> None:
+    clock = Clock()
+    breaker = half_opened(clock)
     breaker.learn("neutral", None, probe=True)
-    assert breaker.state == "half-open"
+    assert (breaker.state, breaker.opens_until - clock.now) == ("open", 5)
+
+
+def test_probe_waits_as_long_as_the_target_asks() -> None:
+    clock = Clock()
+    breaker = half_opened(clock)
+    breaker.learn("neutral", None, probe=True, retry_after_s=60)
+    assert (breaker.state, breaker.opens_until - clock.now) == ("open", 60)
 
 
 def test_blocked_opens_at_once() -> None:

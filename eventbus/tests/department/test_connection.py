@@ -11,6 +11,7 @@ from eventbus.operator.private_node import PrivateNode
 from eventbus.testing.broker import Broker, Node
 from eventbus.testing.builders import an_event
 from eventbus.testing.department_process import Reports
+from eventbus.testing.department_user import department_user
 from eventbus.testing.node_files import wait_queue_on_disk
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
@@ -122,6 +123,47 @@ def test_parked_message_whose_queue_was_deleted_is_not_lost(broker: Broker, star
     broker.publish(event, "order.created.north")
     wait_until(lambda: probe.metric('bus_events_parked_total{department="probe",reason_class="permanent"}'), 20)
     assert broker.wait_message("probe.dead", 20).properties.message_id == event.id
+
+
+def test_deleted_binding_of_a_retry_tier_is_made_again(broker: Broker, start_probe: Any, reports: Reports) -> None:
+    probe = start_probe()
+    event = an_event()
+    probe.script(event.subject, ["transient"], ["done"])
+    probe.wait_ready()
+    with broker.channel() as channel:
+        channel.queue_unbind("retry.1s", "retry.1s", "#")
+    broker.publish(event, "order.created.north")
+    wait_until(lambda: "done" in reports.of(event.subject), 20)
+    assert broker.depth("probe.dead") == 0
+
+
+def test_department_that_may_not_report_pauses_and_parks_nothing(broker: Broker, start_probe: Any) -> None:
+    broker.declare_shared()
+    with department_user(broker, "probe", reports=False) as amqp_url:
+        probe = start_probe(amqp_url=amqp_url).wait_ready()
+        events = [an_event() for _ in range(5)]
+        for event in events:
+            broker.publish(event, "order.created.north")
+        wait_until(lambda: "the broker refuses us" in (probe.condition().get("paused_by") or ""))
+        assert sum(probe.calls(event.subject) for event in events) <= 10
+        assert broker.depth("probe.dead") == 0
+        probe.stop()
+
+
+def test_sigterm_runs_nothing_that_it_gives_back(broker: Broker, start_probe: Any, reports: Reports) -> None:
+    probe = start_probe(max_workers=1, prefetch=3, drain_s=1)
+    warm_up, events = an_event(), [an_event() for _ in range(3)]
+    for event in events:
+        probe.script(event.subject, ["sleep", 30])
+    probe.wait_ready()
+    broker.publish(warm_up, "order.created.north")
+    wait_until(lambda: reports.of(warm_up.subject))
+    for event in events:
+        broker.publish(event, "order.created.north")
+    wait_until(lambda: sum(probe.calls(event.subject) for event in events) == 1)
+    assert probe.stop() == 0
+    assert sum(probe.calls(event.subject) for event in events) == 1
+    wait_until(lambda: broker.depth("probe") == 3)
 
 
 def test_sigterm_finishes_what_is_in_hand_and_redelivers_nothing(

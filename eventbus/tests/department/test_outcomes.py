@@ -57,7 +57,7 @@ def test_permanent_is_parked_with_its_reason_and_reported_as_attention(
     wait_until(lambda: reports.of(event.subject) == ["attention"])
 
 
-@pytest.mark.parametrize("step", [["bug"], ["wrong"]])
+@pytest.mark.parametrize("step", [["bug"], ["wrong"], ["done", 4711], ["done", "x" * 300], ["later", "5"]])
 def test_bug_is_tried_five_times_and_parked(
     broker: Broker, start_probe: Any, reports: Reports, step: list[str]
 ) -> None:
@@ -71,6 +71,19 @@ def test_bug_is_tried_five_times_and_parked(
     assert parked.headers["bus-attempt"] == 5
     assert probe.calls(event.subject) == 5
     wait_until(lambda: reports.of(event.subject) == ["waiting", "attention"])
+
+
+def test_log_of_a_bug_says_where_it_is_and_holds_no_text_of_it(
+    broker: Broker, start_probe: Any, reports: Reports
+) -> None:
+    probe = start_probe()
+    event = an_event()
+    probe.script(event.subject, ["bug", "Jane Doe"], ["done"])
+    probe.wait_ready()
+    broker.publish(event, "order.created.north")
+    wait_until(lambda: "done" in reports.of(event.subject))
+    assert "probe_department.py" in probe.output()
+    assert "Jane Doe" not in probe.output()
 
 
 def test_base_exception_in_a_handler_does_not_lose_its_slot(broker: Broker, start_probe: Any, reports: Reports) -> None:

@@ -96,6 +96,22 @@ def test_one_bad_event_in_a_batch_is_parked_alone(broker: Broker, start_probe: A
     assert broker.wait_message("probe.dead").properties.message_id == events[3].id
 
 
+def test_single_calls_of_a_batch_end_at_a_dead_target(broker: Broker, start_probe: Any, reports: Reports) -> None:
+    probe = start_probe("BatchProbe", breaker_failures=1, breaker_open_s=0.5)
+    events = [an_event() for _ in range(8)]
+    for event in events:
+        probe.script(event.subject, ["transient"])
+    probe.script(events[0].subject, ["permanent"])
+    probe.wait_ready()
+    for event in events:
+        broker.publish(event, "order.created.north")
+    wait_until(lambda: probe.condition().get("breaker") not in ("closed", None))
+    for event in events[1:]:
+        (probe.folder / f"{event.subject}.json").unlink()
+    wait_until(lambda: all("done" in reports.of(e.subject) for e in events[1:]), 20)
+    assert broker.depth("probe.dead") == 1
+
+
 def test_dead_target_under_a_batch_is_one_failure(broker: Broker, start_probe: Any, reports: Reports) -> None:
     probe = start_probe("BatchProbe")
     events = [an_event() for _ in range(8)]

@@ -118,7 +118,7 @@ def test_blocked_returns_the_event_uncounted_and_opens_the_breaker() -> None:
 
 
 def test_permanent_probe_of_a_breaker_that_permanents_opened_waits_a_minute_uncounted() -> None:
-    decision = decide(Permanent("mapping"), a_situation(probing_permanent=True), POLICY)
+    decision = decide(Permanent("mapping"), a_situation(paused_by_permanents=True), POLICY)
     assert decision.action == Retry("retry.1m", BusHeaders(routing_key="order.created.north"))
 
 
@@ -164,7 +164,7 @@ def test_hops_end_within_a_fifth_of_the_time_asked(seconds: float, hop_cost_s: f
 OUTCOMES = st.one_of(
     st.builds(Done),
     st.builds(InHand),
-    st.builds(Later, st.floats(allow_nan=False), st.text()),
+    st.builds(Later, st.floats(min_value=0, allow_nan=False), st.text()),
     st.builds(Transient, st.text(), st.one_of(st.none(), st.floats(allow_nan=False))),
     st.builds(Blocked, st.text()),
     st.builds(Permanent, st.text()),

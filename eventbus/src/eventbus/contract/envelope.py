@@ -1,6 +1,7 @@
 """CloudEvents 1.0 in structured JSON mode: what stands in the body of a message."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,10 @@ from eventbus.contract.routing import event_type, qualifier
 CONTENT_TYPE = "application/cloudevents+json"
 ACCEPTED_CONTENT_TYPES = (CONTENT_TYPE, "application/json")
 ORDERS_SOURCE = "/orders"
+BODY_BYTES_MAX = 1_048_576
+"""A reader parses no more: a body of tens of megabytes would hold up all other events of its process."""
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+"""W3C Trace Context, section 3.2."""
 SEQUENCE_OF_CREATED = "0001"
 ID_BYTES_MAX = 255
 """An event's id is its message's `message_id`, which AMQP 0-9-1 writes as a short string."""
@@ -174,6 +179,8 @@ def decode(body: bytes, content_type: str | None, routing_key: str | None) -> Ev
     Raises:
         UndecodableError: with the reason for which the message is parked.
     """
+    if len(body) > BODY_BYTES_MAX:
+        raise UndecodableError(f"body is larger than {BODY_BYTES_MAX} bytes")
     _check_content_type(content_type)
     envelope = _validated(Envelope, _parse(body), "")
     if routing_key is not None and envelope.type != event_type(routing_key):
@@ -192,7 +199,7 @@ def decode(body: bytes, content_type: str | None, routing_key: str | None) -> Ev
         data=data,
         time=_optional_time(envelope.time),
         sequence=envelope.sequence if isinstance(envelope.sequence, str) else None,
-        traceparent=envelope.traceparent if isinstance(envelope.traceparent, str) else None,
+        traceparent=_optional_trace(envelope.traceparent),
     )
 
 
@@ -236,6 +243,10 @@ def _validated(model: type[Model], value: dict[str, Any], prefix: str) -> Model:
         where = ".".join(str(part) for part in first["loc"] if part != "function-after")
         message = first["msg"].removeprefix("Value error, ")
         raise UndecodableError(f"{prefix}{where}: {message}") from None
+
+
+def _optional_trace(value: object) -> str | None:
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
 
 
 def _optional_time(value: object) -> datetime | None:

@@ -13,7 +13,7 @@ ATTEMPT_MAX = 1_000_000
 
 ReasonClass = Literal["undecodable", "permanent", "exhausted", "crashed"]
 
-_BROKER_HEADERS = ("x-death", "x-delivery-count", "x-acquired-count")
+_BROKER_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count")
 _OUR_PREFIX = "bus-"
 _BROKER_PREFIXES = ("x-first-death-", "x-last-death-")
 
@@ -30,6 +30,8 @@ class BusHeaders:
     parked_at: datetime | None = None
     not_before: datetime | None = None
     replay: bool = False
+    headers_dropped: bool = False
+    """Whether a stranger's headers were left out, because they left no room for ours in a frame."""
 
     @classmethod
     def read(cls, headers: Mapping[str, Any] | None) -> "BusHeaders":
@@ -49,6 +51,7 @@ class BusHeaders:
             parked_at=_moment(headers.get("bus-parked-at")),
             not_before=_moment(headers.get("bus-not-before")),
             replay=headers.get("bus-replay") is True,
+            headers_dropped=headers.get("bus-headers-dropped") is True,
         )
 
     def write(self) -> dict[str, Any]:
@@ -71,6 +74,8 @@ class BusHeaders:
                 written[name] = rfc3339(moment)
         if self.replay:
             written["bus-replay"] = True
+        if self.headers_dropped:
+            written["bus-headers-dropped"] = True
         return written
 
 
@@ -82,7 +87,8 @@ def one_line(reason: str) -> str:
 def republished(headers: Mapping[str, Any] | None, bus: BusHeaders) -> dict[str, Any]:
     """The headers of a received message, for publishing it again: theirs kept, the broker's stripped, ours replaced.
 
-    RabbitMQ up to 3.13 silently drops what its `x-death` makes it take for a cycle.
+    RabbitMQ up to 3.13 silently drops what its `x-death` makes it take for a cycle; `CC` and `BCC` would send copies
+    to wherever the first publisher wished.
     """
     kept = {name: value for name, value in (headers or {}).items() if not _is_replaced(name)}
     return kept | bus.write()

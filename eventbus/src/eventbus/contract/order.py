@@ -24,6 +24,8 @@ PRODUCT_ID_MAX = 2**53 - 1
 ORDER_NUMBER_CHARACTERS_MAX = 35
 """SAP's PurchaseOrderByCustomer holds no more."""
 DETAIL_CHARACTERS_MAX = 500
+REFERENCE_CHARACTERS_MAX = 255
+CAUSE_TYPE_CHARACTERS_MAX = 64
 
 
 def check_customer_name(name: str) -> str:
@@ -83,7 +85,9 @@ class OrderProgressed(BaseModel):
     cause_id: StrictStr | None = Field(
         default=None, min_length=1, max_length=255, description="id of the event it answers"
     )
-    cause_type: StrictStr = Field(default="order.created", min_length=1, max_length=64)
-    reference: StrictStr | None = Field(default=None, max_length=255, description="SAP sales order, print job, …")
+    cause_type: StrictStr = Field(default="order.created", min_length=1, max_length=CAUSE_TYPE_CHARACTERS_MAX)
+    reference: StrictStr | None = Field(
+        default=None, max_length=REFERENCE_CHARACTERS_MAX, description="SAP sales order, print job, …"
+    )
     detail: StrictStr | None = Field(default=None, description="for people; no personal data")
     attempt: StrictInt | None = Field(default=None, ge=0)

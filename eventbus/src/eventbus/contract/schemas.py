@@ -86,6 +86,7 @@ def headers_schema() -> dict[str, Any]:
             "bus-parked-at": moment,
             "bus-not-before": {**moment, "description": "earliest time of the next try"},
             "bus-replay": {"const": True, "description": "history, sent again on request"},
+            "bus-headers-dropped": {"const": True, "description": "other headers left no room for these in a frame"},
         },
     }
 

@@ -1,7 +1,6 @@
 """Acknowledgements of one channel, collected: one `basic.ack(multiple)` for the settled prefix of its deliveries."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 
 class Acks:
@@ -30,9 +29,9 @@ class Acks:
         if self._settled.pop(tag, False):
             self.pending -= 1
 
-    def flush(self) -> Iterator[tuple[int, bool]]:
-        """The frames to send, as (tag, multiple). What they acknowledge is forgotten."""
-        self.pending = 0
+    def flush(self) -> list[tuple[int, bool]]:
+        """The frames to send, as (tag, multiple). What they acknowledge is forgotten at once."""
+        frames = []
         prefix = 0
         while self._settled:
             tag, settled = next(iter(self._settled.items()))
@@ -41,8 +40,10 @@ class Acks:
             del self._settled[tag]
             prefix = tag
         if prefix:
-            yield prefix, True
+            frames.append((prefix, True))
         behind = [tag for tag, settled in self._settled.items() if settled]
         for tag in behind:
             del self._settled[tag]
-            yield tag, False
+            frames.append((tag, False))
+        self.pending = 0
+        return frames

@@ -1,6 +1,7 @@
 """Batches: events gathered for a handler that takes many in one transaction."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 import eventlet
@@ -8,7 +9,7 @@ import eventlet
 from eventbus.contract import Event
 from eventbus.department.delivery import Delivery
 from eventbus.department.outcomes import Blocked, Done, InHand, Later, Transient
-from eventbus.department.recovery import HandlerTimeoutError, WrongOutcomeError
+from eventbus.department.recovery import HandlerTimeoutError, Retry, WrongOutcomeError, unstarted
 
 
 class Batcher:
@@ -35,18 +36,24 @@ class Batcher:
 
     def cut(self) -> None:
         """Hand on what has been gathered."""
+        if gathered := self.take():
+            self._start(gathered)
+
+    def take(self) -> list[Delivery]:
+        """What has been gathered; it is no longer here."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._start(gathered)
+        return gathered
 
 
 class Settles(Protocol):
     """What settles deliveries: the department's bus."""
 
     def settle(self, delivery: Delivery, outcome: Any, *, counts: bool = True) -> None: ...
+
+    def pass_on(self, delivery: Delivery, retry: Retry) -> None: ...
 
 
 def settle_batch(
@@ -59,8 +66,9 @@ def settle_batch(
 ) -> None:
     """Settle every delivery of a batch whose handler returned or raised this.
 
-    A bug or a `Permanent` has the handler called again for each event alone, in the same worker; a dead target has
-    not: its events go to their tiers, as one failure for the breaker.
+    A bug or a `Permanent` has the handler called again for each event alone, in the same worker and within one limit;
+    a dead target has not: its events go to their tiers, as one failure for the breaker. What is left when a single
+    call meets a dead target is passed on unstarted.
     """
     if exc_info is None:
         _settle_each(bus, deliveries, _outcomes(result, len(deliveries)))
@@ -71,9 +79,15 @@ def settle_batch(
     if len(deliveries) == 1 or isinstance(error, Transient | Blocked | HandlerTimeoutError):
         _settle_each(bus, deliveries, [error] * len(deliveries), one_failure=True)
         return
+    dead, deadline = False, monotonic() + timeout_s
     for delivery in deliveries:
         assert delivery.event is not None
-        bus.settle(delivery, _alone(call, delivery.event, timeout_s))
+        if dead:
+            bus.pass_on(delivery, unstarted(delivery.headers, delivery.routing_key))
+            continue
+        outcome = _alone(call, delivery.event, max(0.001, deadline - monotonic()))
+        dead = isinstance(outcome, Transient | Blocked | HandlerTimeoutError)
+        bus.settle(delivery, outcome)
 
 
 def _alone(call: Callable[[Event[Any]], Any], event: Event[Any], timeout_s: float) -> Any:
@@ -82,6 +96,8 @@ def _alone(call: Callable[[Event[Any]], Any], event: Event[Any], timeout_s: floa
             return _outcomes(call(event), 1)[0]
     except Exception as error:  # noqa: BLE001 - whatever a handler raises decides its event's fate
         return error
+    except eventlet.Timeout:
+        return HandlerTimeoutError("the handler was ended by a time-out of its own")
 
 
 def _outcomes(result: Any, count: int) -> list[Any]:

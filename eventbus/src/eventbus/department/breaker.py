@@ -60,13 +60,16 @@ class Breaker:
         if self.state == "probing":
             self.state = "half-open"
 
-    def learn(self, signal: BreakerSignal, reason: str | None, *, probe: bool) -> bool:
+    def learn(
+        self, signal: BreakerSignal, reason: str | None, *, probe: bool, retry_after_s: float | None = None
+    ) -> bool:
         """Take in a handler's outcome. Returns whether the state changed.
 
         Args:
             signal: what the decision on it says.
             reason: shown while the breaker is open.
             probe: whether this was the probe; an older worker's outcome does not close an open breaker.
+            retry_after_s: what the target asked for.
         """
         before = self.state
         match signal:
@@ -84,8 +87,9 @@ class Breaker:
             case "permanent":
                 self._permanent(reason, probe)
             case "neutral":
-                if probe:
-                    self.probe_lost()
+                if probe:  # it told nothing: another one may go, after a pause
+                    self.state = "open"
+                    self.opens_until = self._clock() + (retry_after_s or self._limits.open_s)
         return self.state != before
 
     def _permanent(self, reason: str | None, probe: bool) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import eventlet
@@ -9,6 +10,7 @@ import structlog
 from greenlet import GreenletExit
 from nameko.containers import ServiceContainer
 
+from eventbus.department._metrics import HANDLER_SECONDS
 from eventbus.department.recovery import HandlerTimeoutError
 from eventbus.logs import get_logger
 
@@ -42,6 +44,10 @@ class BusContainer(ServiceContainer):
         if handle_result is None or not hasattr(entrypoint, "release"):
             super()._run_worker(worker_ctx, handle_result)
             return
+        if not getattr(entrypoint, "still_ours", bool)(worker_ctx):
+            entrypoint.release(worker_ctx)
+            return
+        started_at = monotonic()
         limit_s = entrypoint.timeout_s
         limit = (
             eventlet.Timeout(limit_s, HandlerTimeoutError(f"the handler took longer than {limit_s:g} s"))
@@ -55,6 +61,7 @@ class BusContainer(ServiceContainer):
             if limit is not None:
                 limit.cancel()
             handed_over = True
+            HANDLER_SECONDS.labels(self.config["settings"].department).observe(monotonic() - started_at)
             return handle_result(context, result, exc_info)
 
         structlog.contextvars.bind_contextvars(**worker_ctx.data.get("log", {}))

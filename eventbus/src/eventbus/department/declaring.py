@@ -5,14 +5,19 @@ from typing import Any
 import amqp
 
 from eventbus import mismatch, topology
+from eventbus.logs import get_logger
 from eventbus.topology import Binding, Exchange, Queue, Topology, TopologyError
+
+log = get_logger(__name__)
 
 
 class SharedMissingError(Exception):
     """What all services share is not there (yet), and this user may not declare it."""
 
 
-def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, ...], queue: str) -> None:
+def declare(
+    channel: Any, shared: Topology, own: Topology, retired: tuple[str, ...], queue: str, *, again: bool
+) -> None:
     """Make the broker hold what a department needs.
 
     Shared objects are asserted passively and declared, with their bindings, only where one is missing: declaring and
@@ -24,6 +29,8 @@ def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, .
         own: the department's queues and bindings.
         retired: patterns that the department gave up, to be unbound.
         queue: the department's queue.
+        again: something that stood at the start has gone: bindings of shared objects are tried too, as AMQP cannot
+            ask for them.
 
     Raises:
         TopologyError: the broker holds an object with other arguments.
@@ -38,10 +45,21 @@ def declare(channel: Any, shared: Topology, own: Topology, retired: tuple[str, .
                 _declare(channel, item)
         except amqp.AccessRefused as error:
             raise SharedMissingError(f"missing: {', '.join(missing)}; run bus topology declare") from error
+    elif again:
+        _bind_again(channel, shared)
     for item in own:
         _declare(channel, item)
     for pattern in retired:
         channel.queue_unbind(queue, topology.EVENTS, pattern)
+
+
+def _bind_again(channel: Any, shared: Topology) -> None:
+    for binding in shared.bindings:
+        try:
+            _declare(channel, binding)
+        except amqp.AccessRefused:
+            log.warning("may not bind what all share: run bus topology declare", queue=binding.queue)
+            return
 
 
 def _exists(channel: Any, item: Exchange | Queue) -> bool:

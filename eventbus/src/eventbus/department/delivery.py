@@ -8,6 +8,7 @@ from typing import Any
 from eventbus import topology
 from eventbus.contract import BusHeaders, Event, UndecodableError, decode, routing_key_of
 from eventbus.contract.routing import event_type
+from eventbus.department._tolerant import UNREADABLE
 from eventbus.department.messages import Cause, cause_of
 from eventbus.department.session import Session
 
@@ -28,6 +29,7 @@ class Delivery:
     probe: bool = False
     started_at: float = field(default_factory=monotonic)
     settled: bool = False
+    redelivered: bool = False
 
     @classmethod
     def arrived(cls, session: Session, message: Any) -> "Delivery":
@@ -36,6 +38,8 @@ class Delivery:
         key = message.delivery_info["routing_key"]
         headers = BusHeaders.read(message.properties.get("application_headers"))
         returned = exchange == topology.DEPARTMENTS
+        if not returned:  # only what came back through `departments` has a history here
+            headers = BusHeaders(replay=headers.replay)
         return cls(
             session=session,
             tag=message.delivery_tag,
@@ -44,13 +48,14 @@ class Delivery:
             exchange=exchange,
             routing_key=headers.routing_key or key if returned else key,
             headers=headers,
+            redelivered=bool(message.delivery_info["redelivered"]),
         )
 
     @property
     def times_delivered(self) -> int:
         """How often the broker says it was delivered before without being settled."""
         count = (self.properties.get("application_headers") or {}).get("x-delivery-count")
-        return count if isinstance(count, int) else 0
+        return int(count) if self.redelivered and isinstance(count, int) else 0  # else it is the publisher's own
 
     @property
     def event_id(self) -> str | None:
@@ -63,6 +68,8 @@ class Delivery:
         Raises:
             UndecodableError: the message is no event.
         """
+        if UNREADABLE in self.properties:
+            raise UndecodableError("its AMQP properties cannot be read")
         content_type = self.properties.get("content_type")
         if self.exchange != topology.DEPARTMENTS:
             self.event = decode(self.body, content_type, self.routing_key)

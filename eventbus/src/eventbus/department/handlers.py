@@ -2,10 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from eventbus.contract.department import PATTERNS_MAX
 from eventbus.contract.routing import matches, overlaps
 from eventbus.settings import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventbus.department.delivery import Delivery
     from eventbus.department.subscription import Subscribe
 
 
@@ -42,6 +46,8 @@ class Handlers:
         own = set(self.patterns)
         if configured is not None:
             self._configure(configured)
+        if not 1 <= len(self.patterns) <= PATTERNS_MAX:
+            raise SettingsError(f"patterns: expected 1 to {PATTERNS_MAX}, got {len(self.patterns)}")
         self._refuse_overlaps()
         self.retired = tuple(sorted((own | set(retired)) - set(self.patterns)))
 
@@ -76,6 +82,12 @@ class Handlers:
     def prefetch(self, max_workers: int) -> int:
         """How many deliveries may be in hand at once: a worker each, or two batches."""
         return max(2 * handler.batch if handler.batch else max_workers for handler in self._patterns)
+
+    def pass_on_gathered(self, pass_on: "Callable[[Delivery], None]") -> None:
+        """Hand what has been gathered for batches, and not been started, to `pass_on`."""
+        for handler in self._patterns:
+            for delivery in handler.take_gathered():
+                pass_on(delivery)
 
     def cut_batches(self) -> None:
         """Start what has been gathered for batches."""

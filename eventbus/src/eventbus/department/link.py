@@ -17,6 +17,11 @@ import amqp
 import eventlet
 from eventlet.semaphore import Semaphore
 
+from eventbus.department import _tolerant
+from eventbus.department._tolerant import tolerate_routing_keys
+
+_tolerant.install()
+
 CONNECT_TIMEOUT_S = 3.0
 OPEN_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 1.0
@@ -110,11 +115,12 @@ class Link:
                 self.connection.transport.sock.settimeout(None)
                 self.channel = self.connection.channel()
                 self.channel.auto_decode = False
+                tolerate_routing_keys(self.channel)
         except OSError as error:
-            self._shut_socket()
+            self._close_socket()
             raise LinkDownError(f"{self.endpoint}: {error}") from error
         except BaseException:
-            self._shut_socket()
+            self._close_socket()
             raise
 
     def start(self, spawn: Callable[[Callable[[], None]], Any]) -> None:
@@ -126,15 +132,15 @@ class Link:
         """Write a frame that expects no reply. Raises LinkDownError when the link is gone."""
         if self.error is not None:
             raise LinkDownError(str(self.error)) from self.error
-        try:
-            with self.lock:
+        with self.lock:  # whoever is killed while waiting here has written nothing
+            try:
                 return send_frame(*args)
-        except Exception as error:
-            self.fail(error)
-            raise LinkDownError(str(error)) from error
-        except BaseException:  # GreenletExit, Timeout: half a frame may be out
-            self.fail(LinkDownError("a write was cut short"))
-            raise
+            except OSError as error:
+                self.fail(error)
+                raise LinkDownError(str(error)) from error
+            except BaseException as error:  # GreenletExit, Timeout, a bug: half a frame may be out
+                self.fail(LinkDownError(f"a write was cut short by {type(error).__name__}"))
+                raise
 
     def fail(self, error: BaseException) -> None:
         """Give the link up, once. The reader wakes and closes the socket."""
@@ -162,9 +168,7 @@ class Link:
         else:
             self.fail(LinkDownError("closed by the broker"))
         finally:
-            transport = self.connection._transport
-            if transport is not None and transport.sock is not None:
-                transport.sock.close()
+            self._close_socket()
 
     def _beat(self) -> None:
         while self.error is None:
@@ -183,6 +187,11 @@ class Link:
                     self.fail(error)
                 finally:
                     self.lock.release()
+
+    def _close_socket(self) -> None:
+        transport = self.connection._transport
+        if transport is not None and transport.sock is not None:
+            transport.sock.close()
 
     def _shut_socket(self) -> None:
         # not transport.close(): a closed descriptor wakes no reader, and under TLS closing reads

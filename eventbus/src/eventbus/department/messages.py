@@ -1,9 +1,12 @@
 """Messages that a department publishes: reports, announcements, and received events on their way through the tiers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from amqp.serialization import dumps
+from pydantic import ValidationError
 
 from eventbus import topology
 from eventbus.contract import (
@@ -32,6 +35,10 @@ _KEPT_PROPERTIES = (
 """Not `user_id` and `expiration`, which would have the broker refuse or delete the copy."""
 
 
+HEADERS_BYTES_MAX = 32_768
+"""Headers must fit into one frame (131,072 bytes by default): a stranger's that leave no room for ours are dropped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message to publish persistently."""
@@ -55,12 +62,24 @@ class Cause:
 
 
 def cause_of(event: Event[Any]) -> Cause | None:
-    """What a report on this event would answer, or None for an event that is about no order, or is a report."""
+    """What a report on this event would answer, or None where the contract has no report: an event that is about no
+    order, whose number or type a report could not hold, or that is a report itself."""
     if not event.type.startswith("order.") or event.type == "order.progressed":
         return None
     data = event.data
     number = data.get("order_number") if isinstance(data, Mapping) else getattr(data, "order_number", None)
-    return Cause(event.id, event.type, number, event.traceparent) if isinstance(number, str) else None
+    about = {
+        "order_number": number,
+        "cause_id": event.id,
+        "cause_type": event.type,
+        "department": "any",
+        "state": "done",
+    }
+    try:
+        report_of = OrderProgressed.model_validate(about)
+    except ValidationError:
+        return None
+    return Cause(event.id, event.type, report_of.order_number, event.traceparent)
 
 
 def report(
@@ -110,5 +129,15 @@ def again(
 ) -> Outgoing:
     """A received message, unchanged but for our headers, on its way to a retry tier or to `dead`."""
     kept = {name: properties[name] for name in _KEPT_PROPERTIES if name in properties}
-    kept["application_headers"] = republished(properties.get("application_headers"), bus_headers)
+    headers = republished(properties.get("application_headers"), bus_headers)
+    if not _fits_a_frame(headers):
+        headers = replace(bus_headers, headers_dropped=True).write()
+    kept["application_headers"] = headers
     return Outgoing(exchange, department, body, kept, mandatory=True)
+
+
+def _fits_a_frame(headers: Mapping[str, Any]) -> bool:
+    try:
+        return len(dumps("F", [headers])) <= HEADERS_BYTES_MAX
+    except Exception:  # noqa: BLE001 - a stranger's value that py-amqp reads but cannot write
+        return False

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from eventbus.contract.order import REFERENCE_CHARACTERS_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -11,6 +13,11 @@ class Done:
     """What the target calls it: SAP sales order, print job. No personal data."""
     detail: str | None = None
     """For people. No personal data."""
+
+    def __post_init__(self) -> None:
+        _check_reference(self.reference)
+        if self.detail is not None and not isinstance(self.detail, str):
+            raise TypeError(f"detail: expected text or None, got {type(self.detail).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +30,28 @@ class Later:
     seconds: float
     reason: str
 
+    def __post_init__(self) -> None:
+        if isinstance(self.seconds, bool) or not isinstance(self.seconds, int | float) or not self.seconds >= 0:
+            raise TypeError(f"seconds: expected a number from 0, got {self.seconds!r}")
+        if not isinstance(self.reason, str):
+            raise TypeError(f"reason: expected text, got {type(self.reason).__name__}")
+
 
 @dataclass(frozen=True, slots=True)
 class InHand:
     """The effect is under way and in the ledger. Acknowledged without a result: the department reports it later."""
 
     reference: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_reference(self.reference)
+
+
+def _check_reference(reference: object) -> None:
+    if reference is not None and not isinstance(reference, str):
+        raise TypeError(f"reference: expected text or None, got {type(reference).__name__}")
+    if reference is not None and len(reference) > REFERENCE_CHARACTERS_MAX:
+        raise ValueError(f"reference: expected at most {REFERENCE_CHARACTERS_MAX} characters, got {len(reference)}")
 
 
 Outcome = Done | Later | InHand
@@ -39,7 +62,7 @@ class Verdict(Exception):  # noqa: N818 - a verdict on an event, not an error of
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = str(reason)
 
 
 class Transient(Verdict):

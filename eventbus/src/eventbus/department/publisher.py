@@ -28,7 +28,7 @@ class Publisher:
         self._lock = Semaphore(1)
         self._number = 0
         self._waiting: OrderedDict[int, tuple[Event, float]] = OrderedDict()
-        self._confirmed_at = monotonic()
+        self._alive_at = monotonic()
         self._returned: UnroutableError | None = None
         events = link.channel.events
         events["basic_ack"].add(self._on_ack)
@@ -62,12 +62,16 @@ class Publisher:
     def silent_s(self) -> float:
         """For how long the oldest message on the way has had no confirm, seconds; 0 when nothing is on the way.
 
-        Any confirm meanwhile counts as a sign of life.
+        Any confirm meanwhile, or the end of an alarm, counts as a sign of life.
         """
         if not self._waiting:
             return 0.0
         _, published_at = next(iter(self._waiting.values()))
-        return monotonic() - max(published_at, self._confirmed_at)
+        return monotonic() - max(published_at, self._alive_at)
+
+    def unblocked(self) -> None:
+        """The broker takes messages again: what waited could not be confirmed before."""
+        self._alive_at = monotonic()
 
     def fail(self, error: BaseException) -> None:
         """Tell everybody who waits that the link is gone."""
@@ -97,7 +101,7 @@ class Publisher:
             outcome.send_exception(RefusedError("the broker refused the message"))
 
     def _resolved(self, number: int, multiple: bool) -> list[Event]:
-        self._confirmed_at = monotonic()
+        self._alive_at = monotonic()
         if not multiple:
             found = self._waiting.pop(number, None)
             return [found[0]] if found else []

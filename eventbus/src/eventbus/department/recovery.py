@@ -15,6 +15,8 @@ from eventbus.topology import TIER_NAMES, TIERS_S
 BUG_ATTEMPTS_MAX = 5
 CRASH_DELIVERIES_MAX = 5
 """A delivery that comes this often is taken to kill its worker (each crash raises the broker's count)."""
+CLOCK_DIFFERENCE_S = 60
+"""By how much the clocks of two workers may differ."""
 EARLIEST_SHARE = 0.8
 """An event may come back this share of a tier's life before its `bus-not-before`."""
 STEP_BACK_SHARE = 0.2
@@ -81,6 +83,7 @@ class Decision:
     report: State | None
     signal: BreakerSignal
     reason: str | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Situation:
         routing_key: the original one.
         now: the moment of the decision, with zone.
         breaker_closed: nothing is parked as exhausted while the breaker is not closed.
-        probing_permanent: this is the probe of a breaker that `Permanent` verdicts opened.
+        paused_by_permanents: the breaker is not closed because of `Permanent` verdicts.
         luck: a random number from 0 to 1, for jitter.
     """
 
@@ -100,7 +103,7 @@ class Situation:
     routing_key: str
     now: datetime
     breaker_closed: bool = True
-    probing_permanent: bool = False
+    paused_by_permanents: bool = False
     luck: float = 1.0
 
 
@@ -120,7 +123,7 @@ def decide(outcome: Outcome | BaseException, situation: Situation, policy: Polic
         case Blocked(reason=reason):
             return Decision(unstarted(situation.history, situation.routing_key), None, "blocked", reason)
         case Permanent(reason=reason):
-            if situation.probing_permanent:
+            if situation.paused_by_permanents:
                 headers = replace(situation.history, routing_key=situation.routing_key)
                 return Decision(Retry(TIER_NAMES[2], headers), None, "permanent", reason)
             return _park("permanent", reason, _failed(situation), situation, signal="permanent")
@@ -135,6 +138,16 @@ def decide(outcome: Outcome | BaseException, situation: Situation, policy: Polic
 def unstarted(history: BusHeaders, routing_key: str) -> Retry:
     """Where a delivery goes that an opening breaker keeps from starting: the first tier, uncounted."""
     return Retry(TIER_NAMES[0], replace(history, routing_key=routing_key))
+
+
+def believed(history: BusHeaders, now: datetime, policy: Policy) -> BusHeaders:
+    """The history without times that we never write: they would hold an event for ever."""
+    not_before, first_failed_at = history.not_before, history.first_failed_at
+    if not_before is not None and not_before > now + timedelta(seconds=policy.retry_for_s):
+        not_before = None
+    if first_failed_at is not None and first_failed_at > now + timedelta(seconds=CLOCK_DIFFERENCE_S):
+        first_failed_at = None
+    return replace(history, not_before=not_before, first_failed_at=first_failed_at)
 
 
 def hop(not_before: datetime | None, now: datetime, tiers_s: tuple[float, ...]) -> str | None:
@@ -193,7 +206,7 @@ def _asked_to_wait(seconds: float, reason: str, situation: Situation, policy: Po
     not_before = situation.now + timedelta(seconds=max(0.0, min(seconds, policy.retry_for_s)))
     tier = hop(not_before, situation.now, policy.tiers_s) or TIER_NAMES[0]
     headers = replace(headers, not_before=not_before)
-    return Decision(Retry(tier, headers), _report_of_failure(headers), "neutral", reason)
+    return Decision(Retry(tier, headers), _report_of_failure(headers), "neutral", reason, retry_after_s=seconds)
 
 
 def _bug(outcome: object, situation: Situation) -> Decision:

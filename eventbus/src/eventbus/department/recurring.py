@@ -16,9 +16,12 @@ class Every(Entrypoint):
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
-        self.timeout_s: float | None = None
+        self.timeout_s = 0.0
         self._stopping = Signal()
         self._ended = Signal()
+
+    def setup(self) -> None:
+        self.timeout_s = self.container.config["settings"].handler_timeout_s
 
     def start(self) -> None:
         self._loop = self.container.spawn_managed_thread(self._run)
@@ -57,6 +60,8 @@ class Every(Entrypoint):
 
 def every(seconds: float) -> Callable[[Work], Work]:
     """Run a method of a department again and again: `seconds` lie between its end and its next start.
+
+    It is ended at the settings' `handler_timeout_s`.
 
     It runs in a worker, never twice at a time. What it raises is logged, and it runs again.
 

@@ -36,7 +36,7 @@ class ResultPublisher:
         """
         cause = Cause(cause_id, cause_type, order_number)
         message = report(self._bus.name, cause, state, reference=reference, detail=detail)
-        self._bus.publish(message, CONFIRM_DEADLINE_S)
+        self._bus.connection.publish(message, CONFIRM_DEADLINE_S)
 
 
 class Results(DependencyProvider):

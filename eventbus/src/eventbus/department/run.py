@@ -21,6 +21,7 @@ import importlib.metadata
 import logging
 import signal
 import sys
+import traceback
 from typing import Any
 
 from eventbus import logs
@@ -50,7 +51,7 @@ def main(target: str, settings: DepartmentSettings | None = None) -> None:
     if settings is None:
         settings = load_settings(service, package)
     logs.configure(settings.department)
-    logging.getLogger("nameko.containers").addFilter(_is_not_a_verdict)
+    logging.getLogger("nameko.containers").addFilter(_tidy)
     misconfigured: list[str] = []
 
     def on_misconfigured(line: str) -> None:
@@ -86,9 +87,16 @@ def load_settings(service: Any, package: str) -> Any:
     return load_or_exit(getattr(service, "settings_class", DepartmentSettings), path)
 
 
-def _is_not_a_verdict(record: logging.LogRecord) -> bool:
-    # nameko logs a traceback for each verdict that a handler raises; our own line on it says more
-    return not str(record.msg).startswith("(expected)")
+def _tidy(record: logging.LogRecord) -> bool:
+    """Whether nameko's record is logged. Verdicts are not: our own line on them says more. Of a bug the type and the
+    places are, not its text, which may hold a customer's name."""
+    if str(record.msg).startswith("(expected)"):
+        return False
+    if record.exc_info and record.exc_info[0] is not None:
+        places = "".join(traceback.format_tb(record.exc_info[2]))
+        record.msg, record.args = "bug in the handler: %s\n%s", (record.exc_info[0].__name__, places)
+        record.exc_info = None
+    return True
 
 
 def _version(package: str) -> str:

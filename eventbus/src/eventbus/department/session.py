@@ -3,6 +3,7 @@
 Two links, because a memory alarm blocks the publishing one; acknowledgements go on. Trouble on either ends both.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from eventbus.department.publisher import Publisher, RefusedError, UnroutableErr
 ACK_DELAY_S = 0.002
 INSIST_PAUSE_S = 0.2
 INSIST_PAUSE_MAX_S = 5.0
+SUSPICIONS_MAX = 2
+"""A leader that is slow to answer may once be told as a queue without consumers."""
 PROGRESS_CHECK_S = 30.0
 """How often the broker is asked whether it still lists the consumer."""
 
@@ -40,7 +43,11 @@ class Session:
     """Open as long as `error` is None. Deliveries of an ended session are never acknowledged: they come again."""
 
     def __init__(
-        self, generation: int, endpoint: Endpoint, settings: SessionSettings, on_delivery: Callable[[Any], None]
+        self,
+        generation: int,
+        endpoint: Endpoint,
+        settings: SessionSettings,
+        on_delivery: Callable[["Session", Any], None],
     ) -> None:
         self.generation = generation
         self.endpoint = endpoint
@@ -49,8 +56,9 @@ class Session:
         self.blocked = False
         self.declare_next = False
         """Whether the next session has to declare: this one met something that was not there."""
-        self.proved = False
-        """Whether the broker has confirmed or delivered anything here."""
+        self.confirmed = False
+        """Whether the broker has confirmed anything here."""
+        self.opened_at = monotonic()
         self._settings = settings
         self._on_delivery = on_delivery
         self.acks = Acks()
@@ -60,6 +68,7 @@ class Session:
         self._tag: str | None = None
         self._delivered_at = monotonic()
         self._asked_at: float | None = None
+        self._suspicions = 0
         self.consuming = self._link("consume")
         self.publishing = self._link("publish")
         self._publisher: Publisher | None = None
@@ -67,6 +76,8 @@ class Session:
     def _link(self, purpose: str) -> Link:
         def blocked(on: bool) -> None:
             self.blocked = on
+            if not on and self._publisher is not None:
+                self._publisher.unblocked()
 
         return Link(
             self.endpoint,
@@ -117,12 +128,15 @@ class Session:
 
     def close(self) -> None:
         """Flush acknowledgements and take leave."""
-        if self.error is None:
-            self.flush()
-            self.consuming.close()
-        if self.error is None or self.publishing.error is None:
-            self.publishing.close()
-        self.fail(LinkDownError("closed"))
+        if self.error is not None:
+            return
+        self.flush()
+        self.error = LinkDownError("closed")
+        self.publishing.close()
+        self.consuming.close()
+        if self._publisher is not None:
+            self._publisher.fail(self.error)
+        self.down.send(None)
 
     # consuming
 
@@ -145,10 +159,10 @@ class Session:
             self.consuming.send(self.consuming.channel.send_method, spec.Basic.Cancel, "sb", (tag, True))
 
     def _deliver(self, message: Any) -> None:
-        self.proved = True
         self._delivered_at = monotonic()
+        self._suspicions = 0
         self.acks.delivered(message.delivery_tag)
-        self._on_delivery(message)
+        self._on_delivery(self, message)
 
     def ack(self, tag: int) -> None:
         """Acknowledge within two milliseconds, or sooner where many wait."""
@@ -205,19 +219,22 @@ class Session:
                 self.fail(LinkDownError(f"no queue behind {message.exchange} {message.routing_key}: {error}"))
                 raise LinkDownError(str(self.error)) from error
             else:
-                self.proved = True
+                self.confirmed = True
                 return
 
     # progress
 
     def _watch(self) -> None:
-        while self.error is None:
+        while True:
             eventlet.sleep(min(1.0, self._settings.confirm_timeout_s / 4))
+            if self.error is not None:
+                return
             silent_s = self._publisher.silent_s() if self._publisher else 0.0
             if not self.blocked and silent_s > self._settings.confirm_timeout_s:
                 self.fail(LinkDownError(f"{self.endpoint} has confirmed nothing for {silent_s:.0f} s"))
             elif self._tag is not None:
-                self._ask_queue_state()
+                with contextlib.suppress(LinkDownError):  # the link has told this session
+                    self._ask_queue_state()
 
     def _ask_queue_state(self) -> None:
         now = monotonic()
@@ -234,7 +251,8 @@ class Session:
         if self._tag is None or asked_at is None:
             return
         idle = self._delivered_at < asked_at and len(self.acks) == 0
-        if consumers == 0 or (ready > 0 and idle):
+        self._suspicions = self._suspicions + 1 if consumers == 0 or (ready > 0 and idle) else 0
+        if self._suspicions >= SUSPICIONS_MAX:
             self.fail(LinkDownError(f"the broker no longer delivers to us: {ready} ready, {consumers} consumers"))
         else:
             self._delivered_at = monotonic()  # asked again after the next silence

@@ -1,5 +1,6 @@
 """Settings that every department has."""
 
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -68,6 +69,13 @@ class DepartmentSettings(Settings):
             parts = urlsplit(url)
             if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
                 raise ValueError("amqp://user:password@host:port/vhost, several comma-separated")
+        return value
+
+    @field_validator("amqp_ca")
+    @classmethod
+    def _ca(cls, value: str | None) -> str | None:
+        if value is not None and not Path(value).is_file():
+            raise ValueError("a file with the CA's certificate")
         return value
 
     @field_validator("patterns")

@@ -47,8 +47,13 @@ class Settler:
             reports: whether progress is reported (only the tracker's is not).
         """
         decision = decide(outcome, self._situation(delivery), self.policy)
-        if counts and self.breaker.learn(decision.signal, decision.reason, probe=delivery.probe):
-            self._breaker_changed(decision)
+        if counts or delivery.probe:
+            changed = self.breaker.learn(
+                decision.signal, decision.reason, probe=delivery.probe, retry_after_s=decision.retry_after_s
+            )
+            delivery.probe = False
+            if changed:
+                self._breaker_changed(decision)
         self._carry_out(delivery, decision, outcome, reports)
 
     def pass_on(self, delivery: Delivery, retry: Retry) -> None:
@@ -61,7 +66,7 @@ class Settler:
             routing_key=delivery.routing_key,
             now=now(),
             breaker_closed=self.breaker.closed,
-            probing_permanent=delivery.probe and self.breaker.cause == "permanent",
+            paused_by_permanents=self.breaker.cause == "permanent" and not self.breaker.closed,
             luck=random.random(),  # noqa: S311 - jitter
         )
 

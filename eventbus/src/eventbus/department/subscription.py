@@ -57,6 +57,24 @@ class Subscribe(Entrypoint):
         if self._batcher is not None:
             self._batcher.cut()
 
+    def take_gathered(self) -> list[Delivery]:
+        """What has been gathered for a batch; it is not started."""
+        return self._batcher.take() if self._batcher is not None else []
+
+    def still_ours(self, context: Any) -> bool:
+        """Whether the worker that is about to start still has something to do. Waiting for a worker took its time: what
+        was given back meanwhile, or came over a connection that is gone, is not run."""
+        deliveries = []
+        for delivery in context.data["deliveries"]:
+            if not delivery.settled and delivery.session.error is None:
+                deliveries.append(delivery)
+            else:
+                self.bus.release(delivery)
+        context.data["deliveries"][:] = deliveries
+        if self.batch is not None:
+            context.args = ([d.event for d in deliveries],)
+        return bool(deliveries)
+
     def release(self, context: Any) -> None:
         """Called when a worker has ended, however: what it did not settle goes back to the queue."""
         for delivery in context.data["deliveries"]:

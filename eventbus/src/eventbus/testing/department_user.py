@@ -11,8 +11,11 @@ from eventbus.topology import DEAD, EVENTS, TIER_NAMES
 
 
 @contextmanager
-def department_user(broker: Broker, department: str) -> Iterator[str]:
-    """The AMQP URL of a new user that may do what this department must, in the test's virtual host."""
+def department_user(broker: Broker, department: str, *, reports: bool = True) -> Iterator[str]:
+    """The AMQP URL of a new user that may do what this department must, in the test's virtual host.
+
+    Without `reports` it may announce itself, but not report.
+    """
     vhost, user = broker.vhost, f"{department}-{broker.vhost}"
 
     def put(path: str, **body: str) -> None:
@@ -29,7 +32,8 @@ def department_user(broker: Broker, department: str) -> Iterator[str]:
         write=rf"^({department}(\.dead)?|events|dead|retry\.(1s|10s|1m|10m|1h))$",
         read=rf"^({department}(\.dead)?|events|departments|dead)$",
     )
-    topic(EVENTS, rf"^(order\.progressed|department\.joined)\.{department}$", r"^order\.")
+    kinds = r"(order\.progressed|department\.joined)" if reports else r"department\.joined"
+    topic(EVENTS, rf"^{kinds}\.{department}$", r"^order\.")
     topic(DEAD, f"^{department}$", f"^{department}$")
     for tier in TIER_NAMES:
         topic(tier, f"^{department}$", "^$")
