@@ -20,11 +20,11 @@ demo: ## Start everything, place sample orders, show what became of them, stop
 
 test: ## All tests, with a real RabbitMQ, PostgreSQL and printer (ARGS='-k word' for some; RABBITMQ_SERVER=… for another)
 	@deploy/laptop/prepare test
-	@exec $(VENV)/pytest $(ARGS)
+	@exec $(VENV)/pytest -n 2 --dist worksteal $(ARGS)
 
 test-fast: ## The tests that start nothing, in under a minute
 	@deploy/laptop/prepare test
-	@exec $(VENV)/pytest -m "not ($(SLOW))" $(ARGS)
+	@exec $(VENV)/pytest -n 2 --dist worksteal -m "not ($(SLOW))" $(ARGS)
 
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python

@@ -60,7 +60,8 @@ class Launch:
     """`with Launch(root, folder) as launch:` runs everything; leaving it drains and stops everything.
 
     Args:
-        keeps: whether the folder's data will be used again; if not, the private broker is not stopped in order.
+        keeps: whether the folder's data will be used again; if not, the private broker is not stopped in order, and any
+            ports will do.
     """
 
     def __init__(self, root: Path, folder: Path, keeps: bool = True) -> None:
@@ -112,7 +113,7 @@ class Launch:
         own = own_variables(self.folder, given)
         self.broker = choose_broker(self.folder / "broker", given)
         own |= self.broker.environment
-        self.services = read_services(self.root, given | own)
+        self.services = read_services(self.root, given | own, prefers_ports=self._keeps)
         for line in self.services.moved:
             say(f"  {line}")
         self.variables = own | variables_of_settings(self.root, given) | self.services.environment | own

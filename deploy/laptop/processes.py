@@ -55,11 +55,13 @@ class Services:
     """What to tell about ports that were in use."""
 
 
-def read_services(root: Path, given: Mapping[str, str]) -> Services:
+def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool = True) -> Services:
     """Reads all files below `root`.
 
     Args:
         given: the launcher's own variables and the caller's environment; they win over `env`.
+        prefers_ports: whether the ports that the files name are taken where they are free. An instance that nobody
+            looks for takes any: another one that starts at the same moment would want the same.
 
     Raises:
         StepError: there is none, or one cannot be read; with the file's name.
@@ -70,7 +72,7 @@ def read_services(root: Path, given: Mapping[str, str]) -> Services:
     services = Services()
     sections = [(file, _parse(file, services)) for file in files]
     for file, laptop in sections:  # every port first: a service may need to know another's
-        _choose_ports(file, laptop, services, given)
+        _choose_ports(file, laptop, services, given, prefers_ports)
     for file, laptop in sections:
         _read_laptop(file, laptop, services, given)
     return services
@@ -91,7 +93,9 @@ def _parse(file: Path, services: Services) -> Mapping[str, str]:
     return parser["laptop"] if parser.has_section("laptop") else {}
 
 
-def _choose_ports(file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str]) -> None:
+def _choose_ports(
+    file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str], prefers: bool
+) -> None:
     for line in laptop.get("ports", "").split():
         name, _, number = line.partition(":")
         wanted = given.get(name, number)
@@ -99,7 +103,9 @@ def _choose_ports(file: Path, laptop: Mapping[str, str], services: Services, giv
             raise StepError(f"{file}: ports: expected VARIABLE:number, got: {line} ({name}={wanted})")
         taken = set(services.environment.values())
         port = int(wanted)
-        if wanted in taken or not is_free(port):
+        if not prefers and name not in given:
+            port = free_port(taken)
+        elif wanted in taken or not is_free(port):
             port = free_port(taken)
             services.moved.append(f"Port {wanted} is in use: {name} is {port}")
         services.environment[name] = str(port)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from eventbus.testing.broker import Broker, Node
+from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,9 @@ def whole_project(tmp_path: Path) -> Iterator[Project]:
     own = ("MAKELEVEL", "INSTANCE_DIR", "AMQP_URL", "MANAGEMENT_URL", "DATABASE_URL")
     started = Project(tmp_path, {k: v for k, v in os.environ.items() if k not in own})
     (tmp_path / "services").symlink_to(ROOT / "services")
+    for file in (ROOT / "services").glob("*/processes.conf"):  # tests run side by side: none takes the usual ports
+        for name in re.findall(r"\b([A-Z_]+_PORT):\d+", file.read_text()):
+            started.environment[name] = str(free_port())
     yield started
     started.end()
 

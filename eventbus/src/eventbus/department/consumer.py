@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import amqp
 import eventlet
@@ -21,7 +21,7 @@ from eventbus.department import _metrics
 from eventbus.department.breaker import Breaker, Limits
 from eventbus.department.connection import Connection
 from eventbus.department.delivery import Delivery, now
-from eventbus.department.handlers import Handlers
+from eventbus.department.handlers import Handler, Handlers
 from eventbus.department.link import LinkDownError
 from eventbus.department.messages import Outgoing, joined
 from eventbus.department.recovery import (
@@ -39,9 +39,6 @@ from eventbus.department.session import Session
 from eventbus.department.settings import DepartmentSettings
 from eventbus.department.settling import Settler
 from eventbus.logs import get_logger
-
-if TYPE_CHECKING:
-    from eventbus.department.subscription import Subscribe
 
 log = get_logger(__name__)
 
@@ -77,7 +74,7 @@ class Bus(SharedExtension):
         policy = Policy(settings.retry_for_s, settings.tier_seconds)
         self.settler = Settler(self.name, policy, self.breaker, self._breaker_changed)
 
-    def register(self, handler: "Subscribe") -> None:
+    def register(self, handler: Handler) -> None:
         """A handler says what it is for. Called by each in its own setup."""
         self.handlers.add(handler)
 

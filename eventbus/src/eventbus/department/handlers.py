@@ -1,30 +1,42 @@
 """Which handler gets which routing key."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from eventbus.contract import Event
 from eventbus.contract.department import PATTERNS_MAX
 from eventbus.contract.routing import matches, overlaps
+from eventbus.department.delivery import Delivery
 from eventbus.settings import SettingsError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from eventbus.department.delivery import Delivery
-    from eventbus.department.subscription import Subscribe
+class Handler(Protocol):
+    """A method of a department with its `@subscribe`."""
+
+    method_name: Any
+    patterns: tuple[str, ...]
+    batch: int | None
+    reports: bool
+
+    def begin(self, delivery: Delivery, event: Event[Any]) -> None: ...
+
+    def cut(self) -> None: ...
+
+    def take_gathered(self) -> list[Delivery]: ...
 
 
 class Handlers:
     """The handlers of one department with the patterns in force."""
 
     def __init__(self) -> None:
-        self._patterns: dict[Subscribe, tuple[str, ...]] = {}
+        self._patterns: dict[Handler, tuple[str, ...]] = {}
         self.retired: tuple[str, ...] = ()
         """Patterns to unbind: given up by the code, or replaced by configured ones."""
 
     def __contains__(self, handler: object) -> bool:
         return handler in self._patterns
 
-    def add(self, handler: "Subscribe") -> None:
+    def add(self, handler: Handler) -> None:
         """Take in a handler with its own patterns."""
         self._patterns[handler] = handler.patterns
 
@@ -72,7 +84,7 @@ class Handlers:
                                 f"({pattern}) and {other.method_name} ({second})"
                             )
 
-    def choose(self, routing_key: str) -> "Subscribe | None":
+    def choose(self, routing_key: str) -> Handler | None:
         """The handler for that key, or None."""
         for handler, patterns in self._patterns.items():
             if any(matches(pattern, routing_key) for pattern in patterns):
@@ -83,7 +95,7 @@ class Handlers:
         """How many deliveries may be in hand at once: a worker each, or two batches."""
         return max(2 * handler.batch if handler.batch else max_workers for handler in self._patterns)
 
-    def pass_on_gathered(self, pass_on: "Callable[[Delivery], None]") -> None:
+    def pass_on_gathered(self, pass_on: Callable[[Delivery], None]) -> None:
         """Hand what has been gathered for batches, and not been started, to `pass_on`."""
         for handler in self._patterns:
             for delivery in handler.take_gathered():

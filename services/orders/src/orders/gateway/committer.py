@@ -60,7 +60,7 @@ class GroupCommitter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._tasks: list[asyncio.Task[None]] = []
         self.available = False
-        metrics.watch_queue(lambda: len(self._queue))
+        metrics.watch_orders(lambda: len(self._queue), lambda: len(self._in_flight))
 
     async def start(self) -> None:
         """Begin, on the running loop. Orders are refused until the schema is there, for which this waits a moment."""

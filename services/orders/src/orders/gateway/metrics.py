@@ -44,11 +44,13 @@ class GatewayMetrics:
             "gateway_database_up", "1 while commits are expected to succeed", registry=self.registry
         )
         self._queued = Gauge("gateway_queued_orders", "Orders waiting for a commit", registry=self.registry)
+        self._committing = Gauge("gateway_committing_orders", "Orders in the commit under way", registry=self.registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def watch_queue(self, length: Callable[[], int]) -> None:
-        """Report that length as the queue's."""
-        self._queued.set_function(length)
+    def watch_orders(self, queued: Callable[[], int], committing: Callable[[], int]) -> None:
+        """Report what these tell when asked."""
+        self._queued.set_function(queued)
+        self._committing.set_function(committing)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
