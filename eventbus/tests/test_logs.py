@@ -101,3 +101,21 @@ def test_text_is_for_terminals(stream: io.StringIO) -> None:
     assert "handled" in stream.getvalue()
     assert "order" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize("environ", [{"LOG_LEVEL": "loud"}, {"LOG_FORMAT": "yaml"}])
+def test_wrong_setting_of_logs_is_one_line_and_exit_78(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        logs.configure("test", environ=environ)
+    assert ended.value.code == 78
+    name, value = next(iter(environ.items()))
+    error = capsys.readouterr().err
+    assert error.startswith(f"configuration: {name}: expected ")
+    assert error.strip().endswith(f"got: {value.upper() if name == 'LOG_LEVEL' else value}")
+
+
+def test_empty_setting_of_logs_counts_as_missing() -> None:
+    logs.configure("test", stream=io.StringIO(), environ={"LOG_LEVEL": "", "LOG_FORMAT": ""})
+    assert logging.getLogger().level == logging.INFO

@@ -5,7 +5,7 @@ engine begin IMMEDIATE, because a deferred one that reads and then writes fails 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,9 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("a time in the database needs a zone")
         value = value.astimezone(UTC)
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else value
+        if dialect.name != "sqlite":
+            return value
+        return f"{value.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"  # strftime writes the year 1 as "1"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -86,7 +88,11 @@ def create_engine(url: str, *, writes: bool = True, application_name: str = "ord
     options.setdefault("hide_parameters", True)  # an error's text goes into logs: no values of rows in it
     connect_args: dict[str, Any] = dict(options.pop("connect_args", {}))
     if parsed.get_backend_name() == "sqlite":
-        Path(cast(str, parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(cast(str, parsed.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"DATABASE_URL: expected a folder for the file, got: {error}") from error
         connect_args = {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False} | connect_args
         options.setdefault("poolclass", NullPool)
         engine = sa.create_engine(parsed, connect_args=connect_args, **options)
@@ -100,6 +106,8 @@ def create_engine(url: str, *, writes: bool = True, application_name: str = "ord
         "keepalives_count": 3,
         "tcp_user_timeout": 5000,
     }
+    # psycopg cannot load a time that the server's own zone puts before the year 1
+    connect_args["options"] = f"-c timezone=UTC {connect_args.get('options', '')}".strip()
     return sa.create_engine(parsed, connect_args=defaults | connect_args, **options)
 
 
@@ -118,15 +126,27 @@ def _prepare_sqlite(engine: Engine, *, writes: bool) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def upgrade(url: str, package: str) -> None:
+def upgrade(url: str, package: str, give_up: Callable[[], bool] = lambda: False) -> None:
     """Bring the database to the newest revision of `<package>:migrations`. A newer one than we know is left alone.
 
-    Any number of processes may do this at once: they take turns.
+    Any number of processes may do this at once: they take turns. Each package keeps its revision in a table of its own,
+    `<package>_revision`.
+
+    Args:
+        url: as `create_engine` takes it.
+        package: with a folder `migrations`.
+        give_up: asked while another process holds the turn.
+
+    Raises:
+        TimeoutError: another process held its turn for a minute, or `give_up` said so.
+        SettingsError: as from `create_engine`.
+        sqlalchemy.exc.SQLAlchemyError: the database is away, or a revision failed: its transaction is rolled back.
     """
     engine = create_engine(url, application_name=f"{package} migration", poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
-    with _one_at_a_time(engine) as connection:
+    config.attributes["version_table"] = f"{package}_revision"
+    with _one_at_a_time(engine, give_up) as connection:
         if _is_newer_than_known(connection, config):
             return
         config.attributes["connection"] = connection
@@ -138,14 +158,15 @@ def _is_newer_than_known(connection: Connection, config: Config) -> bool:
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(connection).get_current_heads()
+    options = {"version_table": config.attributes["version_table"]}
+    current = MigrationContext.configure(connection, opts=options).get_current_heads()
     if connection.dialect.name != "sqlite":
         connection.rollback()  # Alembic begins a transaction of its own for each revision, but not inside ours
     return any(revision not in known for revision in current)
 
 
 @contextmanager
-def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
+def _one_at_a_time(engine: Engine, give_up: Callable[[], bool]) -> Iterator[Connection]:
     if is_sqlite(engine):
         with engine.begin() as connection:  # BEGIN IMMEDIATE: the file's only writer
             yield connection
@@ -155,6 +176,8 @@ def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
     deadline = time.monotonic() + _MIGRATION_LOCK_WAIT_S
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
         while not guard.scalar(sa.select(sa.func.pg_try_advisory_lock(_MIGRATION_LOCK))):
+            if give_up():
+                raise TimeoutError("given up waiting for another migration")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"another migration has held its lock for {_MIGRATION_LOCK_WAIT_S:.0f} s")
             time.sleep(0.1)
@@ -168,7 +191,11 @@ def run_migrations(metadata: sa.MetaData) -> None:
 
     connection: Connection = context.config.attributes["connection"]
     context.configure(
-        connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=True
+        connection=connection,
+        target_metadata=metadata,
+        version_table=context.config.attributes["version_table"],
+        render_as_batch=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -8,7 +8,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from eventbus.settings import redacted
+from eventbus.settings import exit_configuration, redacted
 
 LogFormat = Literal["json", "text"]
 
@@ -17,9 +17,10 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
     """Send this process's logs, libraries' included, to standard error (or `stream`), one line an entry.
 
     `LOG_FORMAT` is `json` or `text` (default: text on a terminal, else JSON); `LOG_LEVEL` a level's name (INFO).
+    Another value ends the process with one line and exit code 78.
     """
     stream = stream or sys.stderr
-    text = environ.get("LOG_FORMAT", "text" if stream.isatty() else "json") == "text"
+    text = is_text(stream, environ)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,7 +28,12 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
     ]
     renderers: list[structlog.typing.Processor]
     if text:
-        renderers = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
+        # plain: with `rich` installed structlog would print the variables of every frame, customers' names among them
+        renderers = [
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     else:
         renderers = [
             structlog.processors.format_exc_info,
@@ -47,7 +53,7 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(environ.get("LOG_LEVEL", "INFO").upper())
+    root.setLevel(_level(environ))
     for chatty in ("pika", "urllib3", "amqp", "alembic", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
@@ -56,6 +62,22 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def is_text(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether logs on that stream are for people. A wrong `LOG_FORMAT` ends the process with one line and code 78."""
+    wanted = environ.get("LOG_FORMAT", "").strip().lower() or ("text" if stream.isatty() else "json")
+    if wanted not in ("json", "text"):
+        exit_configuration(f"LOG_FORMAT: expected json or text, got: {wanted}")
+    return wanted == "text"
+
+
+def _level(environ: Mapping[str, str]) -> int:
+    name = environ.get("LOG_LEVEL", "").strip().upper() or "INFO"
+    levels = logging.getLevelNamesMapping()
+    if name not in levels:
+        exit_configuration(f"LOG_LEVEL: expected one of {', '.join(levels)}, got: {name}")
+    return levels[name]
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

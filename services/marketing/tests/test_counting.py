@@ -223,7 +223,12 @@ def test_migration_and_tables_agree(database_url: str) -> None:
     database.upgrade(database_url, "marketing")
     engine = database.create_engine(database_url)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"version_table": "marketing_revision"}), metadata
+            )
+            == []
+        )
     engine.dispose()
 
 

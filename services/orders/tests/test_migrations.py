@@ -13,7 +13,12 @@ from eventbus import database
 def test_migrated_database_has_the_tables_of_the_code(migrated: str) -> None:
     engine = database.create_engine(migrated)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"version_table": "orders_revision"}), metadata
+            )
+            == []
+        )
     engine.dispose()
 
 
@@ -25,10 +30,10 @@ def test_four_processes_that_upgrade_at_once_all_succeed(database_url: str) -> N
 def test_database_of_a_newer_release_is_left_alone(migrated: str) -> None:
     engine = database.create_engine(migrated)
     with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(sa.text("UPDATE orders_revision SET version_num = '9999'"))
     database.upgrade(migrated, "orders")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "9999"
+        assert connection.scalar(sa.text("SELECT version_num FROM orders_revision")) == "9999"
     engine.dispose()
 
 

@@ -55,7 +55,9 @@ def test_migrations_make_the_table_that_the_code_uses(shipped: Callable[..., Any
     database.upgrade(database_url, "sap_bridge")
     engine = database.create_engine(database_url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "version_table": "sap_bridge_revision"}
+        )
         assert compare_metadata(context, schema.metadata) == []
         assert sa.inspect(connection).get_indexes("ledger")
     engine.dispose()

@@ -8,7 +8,7 @@ from eventlet import tpool
 from eventlet.semaphore import Semaphore
 from nameko.extensions import DependencyProvider
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from eventbus import database
@@ -18,6 +18,8 @@ from eventbus.logs import get_logger
 log = get_logger(__name__)
 
 WAIT_S = 1.0
+_PASSING = ("25", "53", "57", "58")
+"""Classes of SQLSTATE: invalid transaction state (read-only among them), no resources, an operator, the system."""
 Result = TypeVar("Result")
 
 
@@ -44,12 +46,23 @@ class Transactions:
                 return self._transaction(work)
             with self._turn:
                 return tpool.execute(self._transaction, work)
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError) as error:
+            if not _is_away(error):
+                raise
             raise Transient(f"the department's database is away: {type(error.__cause__ or error).__name__}") from error
 
     def _transaction(self, work: Callable[[Connection], Result]) -> Result:
         with self.engine.begin() as connection:
             return work(connection)
+
+
+def _is_away(error: DBAPIError | PoolTimeoutError) -> bool:
+    """Whether the fault is the database's and will pass: away, locked, full, shutting down, or a server that has become
+    read-only (a fail-over; psycopg calls that an internal error)."""
+    if not isinstance(error, DBAPIError):
+        return True
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or state[:2] in _PASSING
 
 
 class Database(DependencyProvider):

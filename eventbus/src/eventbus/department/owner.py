@@ -17,7 +17,11 @@ _PROC = Path("/proc")
 def new_owner() -> str:
     """A name for one worker at one delivery, at most 64 characters: machine, process, its start, and a random part."""
     pid = os.getpid()
-    return f"{_machine()}/{pid}/{_started(pid) or '-'}/{uuid.uuid4().hex[:12]}"
+    try:
+        started = _started(pid) or "-"
+    except PermissionError:  # no /proc here
+        started = "-"
+    return f"{_machine()}/{pid}/{started}/{uuid.uuid4().hex[:12]}"
 
 
 def is_gone(owner: str | None) -> bool:
@@ -26,7 +30,10 @@ def is_gone(owner: str | None) -> bool:
     parts = (owner or "").split("/")
     if len(parts) != 4 or parts[0] != _machine() or parts[2] == "-" or not parts[1].isdecimal():
         return False
-    return _started(int(parts[1])) != parts[2]
+    try:
+        return _started(int(parts[1])) != parts[2]
+    except PermissionError:
+        return False
 
 
 @cache
@@ -41,11 +48,18 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in clock ticks since boot (field 22 of proc(5)'s stat), or None if there is none."""
+    """When the process started, in clock ticks since boot (field 22 of proc(5)'s stat), or None if there is none.
+
+    Raises PermissionError where another user's processes are hidden.
+    """
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
-        return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        raise PermissionError(f"process {pid} is there and cannot be looked at") from None
     fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
     state, started = fields[0], fields[19]
     return None if state == "Z" else started

@@ -1,7 +1,7 @@
 """`GET /orders/{number}`: the order, its status, its departments."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +29,17 @@ def store(gateway: Any) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def joined(store: Callable[..., None]) -> Callable[..., None]:
-    return lambda name, patterns=("order.created.*",), since=LONG_AGO, until=None: store(
-        departments, name=name, patterns=json.dumps(patterns), since=since, until=until, announced_at=since
-    )
+    def announce(
+        name: str,
+        patterns: Sequence[str] = ("order.created.*",),
+        since: datetime = LONG_AGO,
+        until: datetime | None = None,
+    ) -> None:
+        store(departments, name=name, patterns=json.dumps(patterns), announced_at=since)
+        if until is not None:
+            store(departments, name=name, patterns="[]", announced_at=until)
+
+    return announce
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the tracker keeps, whatever the order in which reports and announcements arrive."""
 
 import itertools
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,9 @@ import sqlalchemy as sa
 from eventbus.contract import DepartmentLeft, Event, announcement
 from eventbus.department.outcomes import Permanent
 from eventbus.testing.builders import a_result, an_announcement
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from orders.store.membership import keep_announcement
+from orders.store.membership import keep_announcement, memberships
 from orders.store.progress import keep_reports
 from orders.store.tables import departments, metadata, progress
 from sqlalchemy.engine import Engine
@@ -95,12 +94,12 @@ def history(engine: Engine, events: Sequence[Event[Any]]) -> list[tuple[int, int
         with engine.begin() as connection:
             keep_announcement(connection, event)
     with engine.connect() as connection:
-        rows = connection.execute(sa.select(departments).order_by(departments.c.since)).all()
+        rows = connection.execute(sa.select(departments).order_by(departments.c.announced_at)).all()
 
     def minute(moment: datetime | None) -> int | None:
         return None if moment is None else round((moment - START).total_seconds() / 60)
 
-    return [(minute(row.since) or 0, minute(row.until), json.loads(row.patterns)) for row in rows]
+    return [(minute(each.since) or 0, minute(each.until), list(each.patterns)) for each in memberships(rows)]
 
 
 NORTH, EAST = "order.created.north", "order.created.east"
@@ -111,8 +110,14 @@ HISTORIES: list[tuple[str, list[Event[Any]], list[Any]]] = [
     ("patterns change", [joined(0, NORTH), joined(5, EAST)], [(0, 5, [NORTH]), (5, None, [EAST])]),
     ("it leaves", [joined(0, NORTH), left(5)], [(0, 5, [NORTH])]),
     ("it comes back", [joined(0, NORTH), left(5), joined(9, NORTH)], [(0, 5, [NORTH]), (9, None, [NORTH])]),
-    ("older joining after it left", [left(5), joined(0, NORTH)], [(5, 5, [])]),
-    ("older one with other patterns", [joined(5, EAST), joined(0, NORTH)], [(5, None, [EAST])]),
+    ("older joining after it left", [left(5), joined(0, NORTH)], [(0, 5, [NORTH])]),
+    ("left is all that is known", [left(5)], []),
+    ("older one with other patterns", [joined(5, EAST), joined(0, NORTH)], [(0, 5, [NORTH]), (5, None, [EAST])]),
+    (
+        "late leaving in between",
+        [joined(1), joined(3), left(2)],
+        [(1, 2, ["order.created.*"]), (3, None, ["order.created.*"])],
+    ),
     ("order of the patterns", [joined(0, NORTH, EAST), joined(5, EAST, NORTH)], [(0, None, [EAST, NORTH])]),
 ]
 
@@ -122,12 +127,32 @@ def test_history_of_a_department(engine: Engine, events: list[Event[Any]], expec
     assert history(engine, events) == expected
 
 
+@settings(max_examples=40)
 @given(st.permutations([joined(0, NORTH), joined(3, NORTH), left(5), joined(9, EAST), joined(12, EAST)]))
-def test_latest_announcement_wins_in_any_order(events: list[Event[Any]]) -> None:
+def test_history_is_the_same_in_any_order_of_arrival(events: list[Event[Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine = database.create_engine(f"sqlite:///{folder}/test.db")
         with engine.begin() as connection:
             metadata.create_all(connection)
         rows = history(engine, [*events, *events])
         engine.dispose()
-    assert rows[-1] == (9, None, [EAST])
+    assert rows == [(0, 5, [NORTH]), (9, None, [EAST])]
+
+
+def test_restarts_leave_two_rows(engine: Engine) -> None:
+    history(engine, [joined(minute, NORTH) for minute in range(20)])
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(departments)) == 2
+
+
+@pytest.mark.parametrize("year", [1, 1999, 9999])
+def test_time_that_cannot_be_true_is_taken_as_now(engine: Engine, year: int) -> None:
+    told = datetime(year, 1, 2, tzinfo=UTC)
+    with engine.begin() as connection:
+        keep_announcement(connection, an_announcement(time=told))
+        keep_reports(connection, [a_report("done", time=told)])
+    with engine.connect() as connection:
+        now = datetime.now(UTC)
+        for column in (departments.c.announced_at, progress.c.updated_at):
+            kept = connection.scalars(sa.select(column)).one()
+            assert abs(now - kept) < timedelta(minutes=5)

@@ -9,4 +9,9 @@ from printer.tables import metadata
 
 def test_migrations_make_what_the_code_expects(transactions: Any) -> None:
     with transactions.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert (
+            compare_metadata(
+                MigrationContext.configure(connection, opts={"version_table": "printer_revision"}), metadata
+            )
+            == []
+        )

@@ -1,63 +1,61 @@
-"""Which departments there are: a row for each set of patterns and the time from which it was in force."""
+"""Which departments there are: their announcements, kept so that the order in which they arrive does not matter."""
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from eventbus.contract import DepartmentJoined, DepartmentLeft, Event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from orders.status import Membership
+from orders.store.plausible import plausible_time
 from orders.store.tables import departments
+
+LEFT = "[]"
 
 
 def keep_announcement(connection: Connection, event: Event[DepartmentJoined | DepartmentLeft]) -> None:
-    """Take in an announcement. The latest `time` wins; a repeat at a restart moves no joining time."""
-    if connection.dialect.name == "postgresql":
-        # trackers take turns; announcements are rare, and readers do not wait
-        connection.execute(sa.text("LOCK TABLE departments IN SHARE ROW EXCLUSIVE MODE"))
-    name = event.data.department
-    time = event.time or datetime.now(UTC)
-    rows = connection.execute(
-        sa.select(departments).where(departments.c.name == name).order_by(departments.c.since)
-    ).all()
-    latest = rows[-1] if rows else None
-    patterns = json.dumps(sorted(event.data.patterns)) if isinstance(event.data, DepartmentJoined) else None
-    if latest is None:
-        _insert(connection, name, time, patterns)
-    elif time > latest.announced_at:
-        _take_over(connection, latest, time, patterns)
-    elif patterns == latest.patterns and time < latest.since and latest.until is None:
-        _begin_earlier(connection, rows, time)
-
-
-def _insert(connection: Connection, name: str, time: datetime, patterns: str | None) -> None:
-    # one that left before we heard of it is kept too, or an older announcement would bring it back
-    until = time if patterns is None else None
+    """Take in an announcement. A repeat changes nothing; what says the same as both its neighbours is not kept."""
+    name, time = event.data.department, plausible_time(event.time)
+    patterns = json.dumps(sorted(event.data.patterns)) if isinstance(event.data, DepartmentJoined) else LEFT
+    insert = sqlite.insert(departments) if connection.dialect.name == "sqlite" else postgresql.insert(departments)
+    row = insert.values(name=name, announced_at=time, patterns=patterns)
+    # two replicas in one millisecond: the same one wins, whoever comes first
     connection.execute(
-        departments.insert().values(name=name, since=time, patterns=patterns or "[]", until=until, announced_at=time)
+        row.on_conflict_do_update(
+            index_elements=("name", "announced_at"),
+            set_={"patterns": row.excluded.patterns},
+            where=row.excluded.patterns > departments.c.patterns,
+        )
     )
+    _forget_what_neighbours_say(connection, name, time)
 
 
-def _take_over(connection: Connection, latest: Any, time: datetime, patterns: str | None) -> None:
-    unchanged = patterns == latest.patterns and latest.until is None
-    until = latest.until if unchanged else latest.until or time
-    announced_at = time if unchanged or patterns is None else latest.announced_at
-    connection.execute(_of(latest).values(until=until, announced_at=announced_at))
-    if patterns is not None and not unchanged:
-        _insert(connection, latest.name, time, patterns)
-
-
-def _begin_earlier(connection: Connection, rows: Any, time: datetime) -> None:
-    """An older announcement of the same patterns has come late: they were in force earlier than we thought."""
-    latest, before = rows[-1], rows[-2] if len(rows) > 1 else None
-    if before is not None:
-        if before.announced_at >= time:
+def _forget_what_neighbours_say(connection: Connection, name: str, time: datetime) -> None:
+    """Keep the first and the last of a run of equal announcements: every restart makes one."""
+    mine = departments.c.name == name
+    at = departments.c.announced_at
+    before = sa.select(departments).where(mine, at < time).order_by(at.desc()).limit(2)
+    behind = sa.select(departments).where(mine, at >= time).order_by(at).limit(3)
+    rows = [*reversed(connection.execute(before).all()), *connection.execute(behind).all()]
+    for earlier, row, later in zip(rows, rows[1:], rows[2:], strict=False):
+        if earlier.patterns == row.patterns == later.patterns:
+            connection.execute(departments.delete().where(mine, at == row.announced_at))
             return
-        if before.until == latest.since:
-            connection.execute(_of(before).values(until=time))
-    connection.execute(_of(latest).values(since=time))
 
 
-def _of(row: Any) -> sa.Update:
-    return sa.update(departments).where(departments.c.name == row.name, departments.c.since == row.since)
+def memberships(rows: Iterable[Any]) -> list[Membership]:
+    """When each department had which patterns, from the rows of `departments` by name and time."""
+    return [membership for _, own in groupby(rows, key=lambda row: row.name) for membership in _periods(list(own))]
+
+
+def _periods(rows: list[Any]) -> Iterator[Membership]:
+    changes = [next(run) for _, run in groupby(rows, key=lambda row: row.patterns)]
+    for row, later in zip(changes, [*changes[1:], None], strict=True):
+        if row.patterns != LEFT:
+            until = later.announced_at if later else None
+            yield Membership(row.name, tuple(json.loads(row.patterns)), row.announced_at, until)

@@ -1,7 +1,6 @@
 """What departments reported on orders: a row for each order, department and type of event, merged by rank."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from orders.model import parse_number
+from orders.store.plausible import plausible_time
 from orders.store.tables import progress
 
 _KEY = ("number", "department", "cause_type")
@@ -52,7 +52,7 @@ def _row(event: Event[OrderProgressed]) -> dict[str, Any]:
         "rank": STATE_RANKS[report.state],
         "reference": report.reference,
         "detail": report.detail,
-        "updated_at": event.time or datetime.now(UTC),
+        "updated_at": plausible_time(event.time),
     }
 
 

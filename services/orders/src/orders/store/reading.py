@@ -10,6 +10,7 @@ from sqlalchemy.pool import QueuePool
 
 from eventbus import database
 from orders.status import Membership, Report
+from orders.store.membership import memberships
 from orders.store.outcomes import StoreUnavailableError
 from orders.store.tables import departments, orders, progress
 from orders.store.watchdog import Watchdog
@@ -86,15 +87,13 @@ def _read_order(connection: Connection, number: str) -> StoredOrder | None:
     if row is None:
         return None
     reports = connection.execute(sa.select(progress).where(progress.c.number == number))
-    memberships = connection.execute(sa.select(departments).order_by(departments.c.name, departments.c.since))
+    announced = connection.execute(sa.select(departments).order_by(departments.c.name, departments.c.announced_at))
     return StoredOrder(
         number=row.number,
         customer_name=row.customer_name,
         product_ids=json.loads(row.product_ids),
         region=row.region,
         created_at=row.created_at,
-        memberships=[
-            Membership(each.name, tuple(json.loads(each.patterns)), each.since, each.until) for each in memberships
-        ],
+        memberships=memberships(announced),
         reports=[Report(each.department, each.state, each.updated_at, each.reference, each.detail) for each in reports],
     )

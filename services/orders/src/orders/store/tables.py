@@ -65,10 +65,8 @@ progress = sa.Table(
 departments = sa.Table(
     "departments",
     metadata,
-    # one row for each set of patterns and the time from which it was in force
+    # its announcements, but for those between two that say the same; what was in force when is derived from them
     sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("since", UtcDateTime, primary_key=True),
-    sa.Column("patterns", sa.Text, nullable=False),  # a JSON array
-    sa.Column("until", UtcDateTime),  # the next row's since, or when it left; null: in force
-    sa.Column("announced_at", UtcDateTime, nullable=False),  # time of the latest announcement
+    sa.Column("announced_at", UtcDateTime, primary_key=True),
+    sa.Column("patterns", sa.Text, nullable=False),  # a JSON array, sorted; empty: it left
 )

@@ -53,8 +53,6 @@ def upgrade() -> None:
     op.create_table(
         "departments",
         sa.Column("name", sa.String(32), primary_key=True),
-        sa.Column("since", UtcDateTime, primary_key=True),
+        sa.Column("announced_at", UtcDateTime, primary_key=True),
         sa.Column("patterns", sa.Text, nullable=False),
-        sa.Column("until", UtcDateTime),
-        sa.Column("announced_at", UtcDateTime, nullable=False),
     )
