@@ -220,8 +220,13 @@ def test_more_than_one_command_takes_is_said_and_left(
     for number in ("A-1", "B-2", "C-3"):
         park(printer, an_event(order_number=number))
     assert "1 more message behind these: not looked at" in bus("dead", "list", "printer")[1]
-    assert bus("dead", "redrive", "printer")[1].splitlines()[-1] == "2 redriven"
+    code, out, _err = bus("dead", "redrive", "printer")
+    assert (code, out.splitlines()[-2:]) == (
+        1,
+        ["2 redriven", "1 more message left in printer.dead: one command takes 2"],
+    )
     assert printer.depth("printer.dead") == 1
+    assert bus("dead", "redrive", "printer")[0] == 0
 
 
 def test_looking_is_refused_where_it_could_delete(broker: Broker, bus: Bus) -> None:
@@ -308,3 +313,43 @@ def test_unclaimed_is_dropped_by_department(broker: Broker, bus: Bus, tmp_path: 
         broker.publish_body(b"{}", name, exchange="departments")
     assert bus("unclaimed", "drop", "loyalty", "--yes", "--file", str(tmp_path / "dropped"))[0] == 0
     assert [m.routing_key for m in broker.peek(UNCLAIMED)] == ["printer"]
+
+
+def test_drop_keeps_a_readable_copy_of_names_that_are_not_utf8(broker: Broker, bus: Bus, tmp_path: Path) -> None:
+    broker.declare_shared()
+    headers = {"theirs": b"\xff", b"\xfe": {"deep": [b"\xfd"]}}
+    broker.publish_body(b"{}", b"loyalty\xff", exchange="departments", headers=headers, message_id=b"\xfc")  # type: ignore[arg-type]
+    assert bus("unclaimed", "list")[0] == 0
+    code, _out, err = bus("unclaimed", "drop", "--yes", "--file", str(tmp_path / "dropped"))
+    assert (code, err) == (0, "")
+    written = json.loads((tmp_path / "dropped").read_text())
+    assert written["department"] == {"base64": base64.b64encode(b"loyalty\xff").decode()}
+    assert written["properties"]["message_id"] == {"base64": "/A=="}
+    assert written["headers"]["theirs"] == {"base64": "/w=="}
+    assert written["headers"]["base64:/g=="] == {"deep": [{"base64": "/Q=="}]}
+    assert broker.depth(UNCLAIMED) == 0
+
+
+def test_show_of_header_names_that_are_not_utf8_is_no_crash(printer: Broker, bus: Bus) -> None:
+    printer.publish_body(b"{}", "printer", exchange="dead", headers={b"\xfe": {b"\xff": 1}})
+    code, out, _err = bus("dead", "show", "printer")
+    assert (code, 'header base64:/g== {"base64:/w==": 1}' in out) == (0, True)
+
+
+def test_drop_whose_folder_cannot_be_synced_drops_nothing_and_leaves_no_file(
+    printer: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    park(printer)
+    synced, fsync = [], os.fsync
+
+    def broken_for_folders(descriptor: int) -> None:
+        synced.append(stat.S_IFMT(os.fstat(descriptor).st_mode))
+        if synced[-1] == stat.S_IFDIR:
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", broken_for_folders)
+    code, _out, err = bus("dead", "drop", "printer", "--yes", "--file", str(tmp_path / "dropped"))
+    assert (code, "nothing was dropped: Input/output error" in err) == (1, True)
+    assert synced == [stat.S_IFREG, stat.S_IFDIR]
+    assert (printer.depth("printer.dead"), list(tmp_path.iterdir())) == (1, [])

@@ -1,14 +1,20 @@
 """`bus topology`, `bus departments` and `bus leave` on a real broker."""
 
+import contextlib
 from collections.abc import Callable
 
+import pika
 import pytest
 from eventbus.operator import announcements, cli
+from eventbus.operator.connection import connected, parameters
+from eventbus.operator.parked import held
 from eventbus.testing import an_announcement, an_event
 from eventbus.testing.broker import Broker
 from eventbus.topology import department
 
 Bus = Callable[..., tuple[int, str, str]]
+OLDEST_COUNT_S = 7.0
+"""The tests' node collects every second what queues report every five."""
 NOWHERE = ("--amqp-url", "amqp://guest:secret@127.0.0.1:9/", "--management-url", "http://guest:secret@127.0.0.1:9")
 
 
@@ -130,7 +136,10 @@ def test_leave_unbinds_announces_and_keeps_what_waits(printer: Broker, bus: Bus)
     assert printer.depth("printer") == 1
 
 
-def test_leave_deletes_queues_only_when_nothing_waits(printer: Broker, bus: Bus) -> None:
+def test_leave_deletes_queues_only_when_nothing_waits(
+    printer: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.operator.leave.STATISTICS_AGE_S", OLDEST_COUNT_S)
     printer.publish_body(b"{}", "printer", exchange="dead")
     code, _out, err = bus("leave", "printer", "--delete-queues")
     assert (code, "printer.dead has 1 message(s)" in err) == (1, True)
@@ -139,6 +148,78 @@ def test_leave_deletes_queues_only_when_nothing_waits(printer: Broker, bus: Bus)
     assert bus("leave", "printer", "--delete-queues")[0] == 0
     assert not printer.has_queue("printer")
     assert not printer.has_queue("printer.dead")
+
+
+@pytest.mark.parametrize(("queue", "said"), [("printer", "consumer(s)"), ("printer.dead", "holders of messages")])
+def test_leave_deletes_nothing_while_a_paused_process_holds_a_message(
+    printer: Broker, bus: Bus, queue: str, said: str
+) -> None:
+    printer.publish_body(b"{}", "printer", exchange="departments" if queue == "printer" else "dead")
+    printer.wait_for(lambda: printer.depth(queue) == 1)
+    with printer.channel() as channel:
+        got: list[bytes] = []
+        tag = channel.basic_consume(queue, lambda *message: got.append(message[3]))
+        printer.wait_for(lambda: channel.connection.process_data_events(0.1) or got)
+        channel.basic_cancel(tag)
+        assert printer.depth(queue) == 0
+        code, _out, err = bus("leave", "printer", "--delete-queues", "--force")
+    assert code == 1
+    assert said in err
+    assert printer.wait_message(queue).body == b"{}"
+    assert printer.has_queue("printer")
+    assert printer.has_queue("printer.dead")
+
+
+def test_leave_waits_for_statistics_that_tell_of_a_held_message(
+    broker: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.operator.leave.STATISTICS_AGE_S", OLDEST_COUNT_S)
+    broker.declare_shared()
+    with broker.channel() as channel:
+        channel.queue_declare("printer.dead", durable=True, arguments={"x-queue-type": "classic"})
+        channel.basic_publish("", "printer.dead", b"{}")
+        channel.basic_get("printer.dead")  # a classic queue counts no consumer for it
+        code, _out, err = bus("leave", "printer", "--delete-queues")
+    assert (code, err) == (1, "bus: queue printer.dead has 1 message(s) that some process holds: stop that first\n")
+    assert broker.wait_message("printer.dead").body == b"{}"
+
+
+def test_leave_deletes_nothing_while_another_command_has_the_messages(
+    printer: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.operator.parked.LOCK_WAIT_S", 0.1)
+    for _ in range(5):
+        printer.publish_body(b"{}", "printer", exchange="dead")
+    with connected(printer.amqp_url) as link, held(link, printer.management, "printer.dead") as hold:
+        assert len(hold.messages) == 5
+        code, _out, err = bus("leave", "printer", "--delete-queues")
+        assert (code, err) == (1, "bus: another bus command works on printer.dead: try again when it is done\n")
+    assert printer.depth("printer.dead") == 5
+    assert printer.bindings("printer") == {("departments", "printer"), ("events", "order.created.*")}
+
+
+def test_leave_of_a_department_that_is_connected_but_paused_needs_force(printer: Broker, bus: Bus) -> None:
+    paused = parameters(printer.amqp_url)
+    paused.client_properties = {"connection_name": "printer consume"}
+    with contextlib.closing(pika.BlockingConnection(paused)):
+        printer.wait_for(
+            lambda: (
+                "printer consume"
+                in [c.get("client_properties", {}).get("connection_name") for c in printer.management.connections()]
+            )
+        )
+        code, _out, err = bus("leave", "printer")
+        assert (code, err) == (
+            1,
+            "bus: printer still has 1 open connection(s): stop its processes first, or use --force\n",
+        )
+        assert ("events", "order.created.*") in printer.bindings("printer")
+        code, out, _err = bus("leave", "printer", "--force")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "WARNING    printer still has 1 open connection(s): a process that runs may fail or come back",
+    )
+    assert printer.bindings("printer") == {("departments", "printer")}
 
 
 def test_leave_of_a_department_that_still_consumes_is_refused(printer: Broker, bus: Bus) -> None:

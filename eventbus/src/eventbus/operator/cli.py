@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     left = groups.add_parser("leave", help="take a department off the bus; its processes must be stopped")
     left.add_argument("department")
     left.add_argument("--delete-queues", action="store_true", help="also remove its queues, when they are empty")
+    left.add_argument(
+        "--force", action="store_true", help="although connections of its processes are open: a running one may fail"
+    )
     _add(left, commands.leave, _where, _dry_run)
     return parser
 

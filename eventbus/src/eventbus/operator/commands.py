@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eventbus.operator import announcements, check, declare, output, redrive
+from eventbus.operator import announcements, check, declare, output, parked, redrive
 from eventbus.operator import departments as states
 from eventbus.operator import leave as leaving
 from eventbus.operator.connection import connected, vhost_of
@@ -96,8 +96,16 @@ def parked_show(options: Namespace) -> int:
 def parked_redrive(options: Namespace) -> int:
     queue = queue_of(None if options.unclaimed else options.department)
     counts = {"redriven": 0, "would redrive": 0, "left": 0}
+    unseen: list[int] = []
     with connected(options.amqp_url) as connection:
-        for done in redrive.redrive(connection, _management(options), queue, _filter(options), dry_run=options.dry_run):
+        for done in redrive.redrive(
+            connection,
+            _management(options),
+            queue,
+            _filter(options),
+            dry_run=options.dry_run,
+            on_unseen=unseen.append,
+        ):
             counts[done.happened] += 1
             m = done.message
             line = f"{done.happened:<13}  {m.department}  {m.order_number or '-'}  {m.routing_key or '-'}  {done.why}"
@@ -107,7 +115,9 @@ def parked_redrive(options: Namespace) -> int:
     else:
         said = ", ".join(f"{count} {happened}" for happened, count in counts.items() if count)
         _print([f"dry run, nothing was changed: {said}" if options.dry_run else said])
-    return LEFT if counts["left"] else DONE
+    for count in unseen:
+        _print([f"{output.plural(count, 'more message')} left in {queue}: one command takes {parked.SNAPSHOT_MAX}"])
+    return LEFT if counts["left"] or unseen else DONE
 
 
 def parked_drop(options: Namespace) -> int:
@@ -134,12 +144,17 @@ def parked_drop(options: Namespace) -> int:
 
 
 def leave(options: Namespace) -> int:
-    broker = check.Broker(_management(options))
+    management = _management(options)
     if options.dry_run:
         _print(["dry run, nothing is changed:"])
     with connected(options.amqp_url) as connection:
         for line in leaving.leave(
-            connection, broker, options.department, delete=options.delete_queues, dry_run=options.dry_run
+            connection,
+            management,
+            options.department,
+            delete=options.delete_queues,
+            force=options.force,
+            dry_run=options.dry_run,
         ):
             _print([line])
     return DONE

@@ -43,6 +43,10 @@ class Management:
         """That queue, or None when there is none."""
         return cast(dict[str, Any] | None, self._json("GET", f"queues/{self._vhost}/{_quoted(name)}", missing=None))
 
+    def connections(self) -> list[dict[str, Any]]:
+        """Every open connection of the virtual host; a new one is listed some seconds late."""
+        return cast(list[dict[str, Any]], self._json("GET", f"vhosts/{self._vhost}/connections"))
+
     def exchanges(self) -> list[dict[str, Any]]:
         """Every exchange of the virtual host, RabbitMQ's own included."""
         return cast(list[dict[str, Any]], self._json("GET", f"exchanges/{self._vhost}"))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from eventbus.operator import copies
 from eventbus.operator.parked import Parked
 
 
@@ -59,7 +60,7 @@ def parked_in_full(message: Parked) -> list[str]:
         "parked at": message.parked_at,
     }
     lines = [f"{name:<16} {_cell(value)}" for name, value in known.items()]
-    others = {k: v for k, v in message.headers.items() if not k.startswith(("bus-", "x-"))}
+    others = {k: v for k, v in copies.plain(message.headers).items() if not k.startswith(("bus-", "x-"))}
     lines += [f"{'header ' + k:<16} {_one_line(v)}" for k, v in sorted(others.items())]
     return [*lines, f"{'body':<16} {len(message.body)} bytes", *(f"  {line}" for line in _body(message.body))]
 
@@ -89,7 +90,7 @@ def _one_line(value: Any) -> str:
     text = (
         value
         if isinstance(value, str)
-        else json.dumps(value, default=str)
+        else json.dumps(copies.plain(value), ensure_ascii=False)
         if isinstance(value, Mapping)
         else str(value)
     )

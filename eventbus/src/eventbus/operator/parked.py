@@ -147,7 +147,7 @@ def held(connection: pika.BlockingConnection, management: Management, queue: str
         RefusedError: there is no such queue, or looking at its messages could delete them.
     """
     check_limit(management, queue)
-    with _locked(connection, queue):
+    with locked(connection, queue):
         channel = connection.channel()
         hold = Hold(queue, channel)
         try:
@@ -194,8 +194,11 @@ def _take(hold: Hold) -> None:
 
 
 @contextmanager
-def _locked(connection: pika.BlockingConnection, queue: str) -> Iterator[None]:
-    """An exclusive queue as lock: the broker removes it with the connection, however that ends."""
+def locked(connection: pika.BlockingConnection, queue: str) -> Iterator[None]:
+    """The lock on a queue that one `bus` command at a time has. Raises BusyError when another keeps it.
+
+    It is an exclusive queue: the broker removes it with the connection, however that ends.
+    """
     name = f"bus.lock.{queue}"
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:

@@ -1,21 +1,17 @@
 """What is done to messages that wait for a person: sent to their department again, or dropped."""
 
-import base64
-import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import pika
 from pika.exceptions import AMQPError, NackError, UnroutableError
 
-from eventbus.contract import rfc3339
 from eventbus.contract.headers import redriven
-from eventbus.operator.errors import OperatorError, RefusedError, UnreachableError
+from eventbus.operator import copies
+from eventbus.operator.errors import OperatorError, UnreachableError
 from eventbus.operator.management import Management
 from eventbus.operator.parked import Filter, Hold, Parked, held
 from eventbus.topology import DEPARTMENTS
@@ -31,11 +27,21 @@ class Redriven:
 
 
 def redrive(
-    connection: pika.BlockingConnection, management: Management, queue: str, wanted: Filter, *, dry_run: bool = False
+    connection: pika.BlockingConnection,
+    management: Management,
+    queue: str,
+    wanted: Filter,
+    *,
+    dry_run: bool = False,
+    on_unseen: Callable[[int], None] | None = None,
 ) -> Iterator[Redriven]:
     """Send what the filter admits of a snapshot to its department only, each confirmed and then removed.
 
     Exhaust the iterator: until then the queue is locked and its messages are held.
+
+    Args:
+        dry_run: only say what would be done.
+        on_unseen: called when there are more messages than one command takes, with how many more.
 
     Raises:
         BusyError, RefusedError: as `parked.held`.
@@ -43,6 +49,8 @@ def redrive(
         UnreachableError: the connection broke. What was not removed stays; one message may be in both places.
     """
     with held(connection, management, queue) as hold:
+        if hold.unseen and on_unseen:
+            on_unseen(hold.unseen)
         chosen = [message for message in hold.messages if wanted.admits(message)]
         reachable = _reachable(management)
         publisher = connection.channel()
@@ -90,7 +98,7 @@ def drop(
     """
     with held(connection, management, queue) as hold:
         dropped = _same(hold, chosen)
-        _write(path, queue, dropped)
+        copies.write(path, queue, dropped)  # on the disk before the broker may forget them
         for message in dropped:
             hold.settle(message)
     return dropped
@@ -136,42 +144,3 @@ def _send(publisher: Any, message: Parked) -> None:
         raise OperatorError(f"the broker refused a message for {message.department}: it and the rest stay") from error
     except AMQPError as error:
         raise UnreachableError(f"the connection broke: {error or type(error).__name__}") from error
-
-
-def _write(path: Path, queue: str, messages: Sequence[Parked]) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            for message in messages:
-                file.write(json.dumps(as_json(message, queue), ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise RefusedError(f"{path}: cannot be written, nothing was dropped: {error.strerror}") from error
-
-
-def as_json(message: Parked, queue: str) -> dict[str, Any]:
-    """The message with all it carries, for a file. The body in base64: it may be anything."""
-    properties = {k: v for k, v in vars(message.properties).items() if v is not None and k != "headers"}
-    return {
-        "queue": queue,
-        "department": message.department,
-        "routing_key": message.routing_key,
-        "properties": _plain(properties),
-        "headers": _plain(message.headers),
-        "body_base64": base64.b64encode(message.body).decode("ascii"),
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return rfc3339(value) if value.tzinfo else value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, bool | float | str) or value is None:
-        return value
-    return int(value) if isinstance(value, int) else str(value)
