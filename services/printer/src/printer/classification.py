@@ -32,22 +32,39 @@ class Fate(Enum):
 class PrinterError(Exception):
     """The printer did not do what it was asked to. `reason` is one line without personal data."""
 
-    def __init__(self, fate: Fate, reason: str, retry_after_s: float | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        fate: Fate,
+        reason: str,
+        retry_after_s: float | None = None,
+        *,
+        status: int | None = None,
+        is_answered: bool = True,
+        is_sent_whole: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.fate = fate
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.status = status
         """The IPP status, where the printer gave one."""
+        self.is_answered = is_answered
+        """Whether the printer said anything. If not, other requests would fare the same."""
+        self.is_sent_whole = is_sent_whole
+        """Whether the request went out to its end, and only its answer is missing."""
 
 
+NOT_POSSIBLE = 0x0404
+"""Of Create-Job on CUPS: too many jobs. Of Send-Document: the job is further than we know."""
 NOT_FOUND = 0x0406
+GONE = 0x0407
 IPP_FATES: Mapping[int, Fate] = MappingProxyType(
     {
         0x0401: Fate.CONFIGURATION,  # forbidden
         0x0402: Fate.CONFIGURATION,  # not authenticated
         0x0403: Fate.CONFIGURATION,  # not authorized
         NOT_FOUND: Fate.CONFIGURATION,  # no such printer; of a job, the client asks for the status itself
+        GONE: Fate.CONFIGURATION,
         0x040A: Fate.CONFIGURATION,  # document format (CUPS)
         0x040B: Fate.ATTRIBUTES,
         0x040E: Fate.ATTRIBUTES,

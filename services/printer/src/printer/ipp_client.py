@@ -6,9 +6,9 @@ Every failure is a `PrinterError` that says whether the printer may have accepte
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from printer.classification import NOT_FOUND, Fate, JobState, PrinterError, is_in_trouble
+from printer.classification import GONE, NOT_FOUND, Fate, JobState, PrinterError, is_in_trouble
 from printer.ipp_message import Attribute, Group, Response, Tag
-from printer.ipp_transport import IppTransport, Operation
+from printer.ipp_transport import IppTransport, Operation, http_url
 
 PDF = "application/pdf"
 
@@ -72,6 +72,7 @@ class IppPrinter:
     """
 
     def __init__(self, uri: str, connections: int) -> None:
+        self.address = http_url(uri)
         self._transport = IppTransport(uri, connections)
         self._known: _Capabilities | None = None
 
@@ -112,6 +113,10 @@ class IppPrinter:
             document=pdf,
         )
 
+    def cancel_job(self, job_id: int) -> None:
+        """End the job without printing it, or what is left of it."""
+        self._call(Operation.CANCEL_JOB, {"job-id": (Tag.INTEGER, job_id)})
+
     def job(self, job_id: int) -> Job | None:
         """The job with that id, or None if the printer knows none."""
         requested = ("job-id", "job-name", "job-state", "job-state-reasons", "number-of-documents")
@@ -122,7 +127,7 @@ class IppPrinter:
         try:
             response = self._call(Operation.GET_JOB_ATTRIBUTES, operation, answers=Tag.JOB)
         except PrinterError as error:
-            if error.status == NOT_FOUND:
+            if error.status in (NOT_FOUND, GONE):
                 return None
             raise
         return _job(response.first(Tag.JOB))

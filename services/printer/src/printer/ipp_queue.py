@@ -9,10 +9,11 @@ from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 
 from printer.classification import Fate, PrinterError
+from printer.closing import give_up
 from printer.desk import Desk
-from printer.follower import Follower, report_vanished
+from printer.follower import Follower
 from printer.ipp_client import IppPrinter
-from printer.records import ACCEPTED, FINAL, IPP_LEASE_S, PRINTED, Records
+from printer.records import ACCEPTED, ATTENTION, FINAL, IPP_LEASE_S, PRINTED, Records
 from printer.submission import NotSettledError, Submission, VanishedError, note_of
 
 BUSY_RETRY_S = 1.0
@@ -23,6 +24,8 @@ WINDOW_WAIT_S = 5.0
 WINDOW_LOOK_S = 0.5
 WINDOW_SHRUNK_S = 30.0
 """A printer that says "busy" gets no more than it has for so long."""
+WINDOW_STILL_S = 60.0
+"""A window that had no room for so long is worth a look by a person."""
 
 log = get_logger(__name__)
 
@@ -42,6 +45,7 @@ class IppQueue:
         self._shrunk_window = window
         self._shrunk_until = 0.0
         self._entering = 0
+        self._full_since: float | None = None
         self._follower = Follower(printer, media)
 
     def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome:
@@ -54,12 +58,11 @@ class IppQueue:
         claim = records.claim(event, owner, settled=(ACCEPTED, *FINAL))
         match claim:
             case Settled(entry):
-                printed = Done(entry.reference, note_of(entry.copy))
-                return printed if entry.state == PRINTED else InHand(entry.reference)
+                return settled_outcome(entry, event, desk)
             case Held(seconds_left):
                 return Later(min(seconds_left, HELD_RETRY_S), "another worker is submitting this slip")
         try:
-            return self._submit(claim.entry, desk, records)
+            return self._submit(claim.entry, owner, desk, records)
         except LeaseLostError:
             return Later(BUSY_RETRY_S, "another worker has taken this slip over")
         finally:
@@ -73,7 +76,7 @@ class IppQueue:
         """Close the connections."""
         self._printer.close()
 
-    def _submit(self, entry: Entry, desk: Desk, records: Records) -> Outcome:
+    def _submit(self, entry: Entry, owner: str, desk: Desk, records: Records) -> Outcome:
         if entry.state == NEW and (wait := self._wait_for_room(entry, records)):
             return wait
         self._entering += 1
@@ -81,8 +84,9 @@ class IppQueue:
             accepted = Submission(self._printer, self._media, desk.slips, records).submit(entry)
         except NotSettledError as error:
             return Later(error.seconds_left, str(error))
-        except VanishedError:
-            return InHand(report_vanished(entry, desk, records).reference)
+        except VanishedError as error:
+            lost = records.reread(entry.key, owner)
+            return InHand(give_up(lost, str(error), desk, records).reference)
         except PrinterError as error:
             if error.fate is Fate.BUSY:
                 self._shrink_window(records.open_count(without=entry.key))
@@ -110,11 +114,39 @@ class IppQueue:
 
     def _has_room(self, entry: Entry, records: Records) -> bool:
         window = self._shrunk_window if time.monotonic() < self._shrunk_until else self._window
-        return records.open_count(without=entry.key) + self._entering < window
+        has_room = records.open_count(without=entry.key) + self._entering < window
+        self._watch_window(has_room, window)
+        return has_room
+
+    def _watch_window(self, has_room: bool, window: int) -> None:
+        now = time.monotonic()
+        if has_room:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since >= WINDOW_STILL_S:
+            log.warning("the printer finishes nothing: its window stays full", window=window, seconds=WINDOW_STILL_S)
+            self._full_since = now
 
     def _shrink_window(self, open_jobs: int) -> None:
         self._shrunk_window = max(1, min(self._window, open_jobs))
         self._shrunk_until = time.monotonic() + WINDOW_SHRUNK_S
+
+
+def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Outcome:
+    """What a redelivered event is told whose slip is accepted or closed. What was reported is reported again."""
+    if entry.state == PRINTED:
+        return Done(entry.reference, note_of(entry.copy))
+    if entry.state == ATTENTION:
+        desk.results.publish(
+            order_number=entry.order_number,
+            cause_id=event.id,
+            cause_type=event.type,
+            state="attention",
+            reference=entry.reference,
+            detail=entry.detail,
+        )
+    return InHand(entry.reference)
 
 
 def outcome_of(error: PrinterError) -> Later:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from printer.classification import Fate, PrinterError, fate_of_exception, fate_of_http, fate_of_status
+from printer.classification import NOT_POSSIBLE, Fate, PrinterError, fate_of_exception, fate_of_http, fate_of_status
 from printer.ipp_message import Attribute, MalformedIppError, Response, Tag, decode_response, encode_request
 
 USER_NAME = "order-bus"
@@ -84,7 +84,7 @@ class IppTransport:
         if job:
             groups.append((Tag.JOB, dict(job)))
         response = self._post(encode_request(operation, next(self._request_ids), groups) + document)
-        fate = _fate(response)
+        fate = _fate(operation, response)
         if fate is not Fate.OK:
             raise PrinterError(fate, _reason(operation, response), status=response.status)
         if answers is not None and not response.first(answers):
@@ -101,7 +101,12 @@ class IppTransport:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise PrinterError(fate_of_exception(error), f"no answer: {type(error).__name__}") from error
+            raise PrinterError(
+                fate_of_exception(error),
+                f"no answer: {type(error).__name__}",
+                is_answered=False,
+                is_sent_whole=isinstance(error, requests.ReadTimeout),  # urllib3 tells a slow upload as another error
+            ) from error
         retry_after_s = _seconds(answer.headers.get("Retry-After"))
         fate = fate_of_http(answer.status_code, retry_after_s is not None)
         if fate is not Fate.OK:
@@ -122,7 +127,9 @@ def http_url(uri: str) -> str:
     return f"{scheme}://{host}:{parts.port or PORT}{parts.path or '/'}"
 
 
-def _fate(response: Response) -> Fate:
+def _fate(operation: Operation, response: Response) -> Fate:
+    if operation is Operation.CREATE_JOB and response.status == NOT_POSSIBLE:
+        return Fate.BUSY
     fate = fate_of_status(response.status)
     if fate is Fate.ATTRIBUTES and "document-format" in response.first(Tag.UNSUPPORTED):
         return Fate.CONFIGURATION  # ippeveprinter's way to say that it takes no PDF

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from eventbus.contract import Event, OrderCreated
-from eventbus.department.ledger import NEW, Claimed, Entry, Held, Key, Ledger, Settled, utcnow
+from eventbus.department.ledger import NEW, Claimed, Entry, Held, Key, LeaseLostError, Ledger, Settled, utcnow
 from eventbus.department.owner import new_owner
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
@@ -28,8 +28,6 @@ ATTENTION = "attention"
 """A person has to look."""
 
 STARTED = (CREATING, CREATED, SENDING)
-OPEN = (*STARTED, ACCEPTED)
-"""States of a slip that the printer has, or may have, and has not finished."""
 FINAL = (PRINTED, ABORTED, ATTENTION)
 
 IPP_LEASE_S = 45.0
@@ -80,11 +78,32 @@ class Records:
     def claim_again(self, entry: Entry, owner: str) -> Entry | None:
         """The row as it is now, taken; None where another has it, or has moved it on."""
 
-        def work(connection: Connection) -> Claimed | Held | Settled:
-            return self._ledger.claim(connection, entry.key, entry.cause_id, owner, self._lease_s, final_states=FINAL)
+        def work(connection: Connection) -> Entry | None:
+            claimed = self._ledger.claim(
+                connection, entry.key, entry.cause_id, owner, self._lease_s, final_states=FINAL
+            )
+            if not isinstance(claimed, Claimed):
+                return None
+            if claimed.entry.state != entry.state:
+                self._ledger.release(connection, claimed.entry)
+                return None
+            return claimed.entry
 
-        claimed = self._run(work)
-        return claimed.entry if isinstance(claimed, Claimed) and claimed.entry.state == entry.state else None
+        return self._run(work)
+
+    def reread(self, key: Key, owner: str) -> Entry:
+        """The owner's row as it is now. Raises `LeaseLostError` when another has it."""
+        entry = self._run(lambda connection: self._ledger.get(connection, key))
+        if entry is None or entry.owner != owner:
+            raise LeaseLostError(f"{key.order_number}: another worker has taken over the {key.event_type} entry")
+        return entry
+
+    def put_back(self, key: Key) -> None:
+        """Let the row wait behind all others, see `followed`."""
+        row = sa.and_(*(ledger_rows.c[column] == value for column, value in key._asdict().items()))
+        self._run(
+            lambda connection: connection.execute(ledger_rows.update().where(row).values(updated_at=self.clock()))
+        )
 
     def advance(self, entry: Entry, state: str, *, release: bool = False, **changes: Any) -> Entry:
         """The row in its next state, committed. Raises `LeaseLostError` when another has moved it on."""
@@ -123,17 +142,22 @@ class Records:
         return self._run(self._ledger.remembers_since)
 
     def open_count(self, without: Key) -> int:
-        """How many slips the printer has and has not finished, beside that one."""
+        """How many slips the printer has and has not finished, or is being sent, beside that one.
+
+        A job without document that nobody works at holds no room: its event may have been parked.
+        """
         table = ledger_rows.c
+        is_sent_now = sa.and_(table.state.in_(STARTED), table.lease_until > self.clock())
         statement = (
             sa.select(sa.func.count())
             .select_from(ledger_rows)
-            .where(table.state.in_(OPEN), sa.or_(table.order_number != without.order_number))
+            .where(sa.or_(table.state == ACCEPTED, is_sent_now), table.order_number != without.order_number)
         )
         return self._run(lambda connection: connection.scalars(statement).one())
 
     def followed(self, limit: int) -> list[Entry]:
-        """Slips that no event will come back for: accepted ones, and unfinished second copies."""
+        """Slips that no event will come back for: accepted ones, and unfinished second copies. Those that changed, or
+        were put back, the longest ago come first."""
         table = ledger_rows.c
         second = sa.and_(table.copy > 1, table.state.in_((NEW, *STARTED)))
 

@@ -4,18 +4,35 @@ Whatever interrupts it, the ledger says what may have happened, and the printer 
 """
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from eventbus.contract import OrderCreated
 from eventbus.department.ledger import NEW, Entry
+from eventbus.logs import get_logger
 
-from printer.classification import NOT_FOUND, Fate, PrinterError
+from printer.classification import GONE, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
 from printer.ipp_client import IppPrinter, Job
+from printer.ipp_transport import READ_TIMEOUT_S
 from printer.records import ACCEPTED, CREATED, CREATING, SENDING, STARTED, Records
 
 SETTLE_S = 5.0
-"""A printer may take so long to show a job whose answer was lost."""
-NOT_POSSIBLE = 0x0404
+"""A printer may take so long to show a job whose answer was lost, from the end of the call."""
+UNATTENDED_SETTLE_S = READ_TIMEOUT_S + SETTLE_S
+"""The same where nobody saw the call end, from its start."""
+
+UPLOAD = "upload"
+"""In `extra`: how an upload without a good answer ended. Missing: it is under way, or its worker is dead."""
+WHOLE = "whole"
+CUT = "cut"
+"""The printer may have half a document, and ippeveprinter prints that as if it were all."""
+IS_EMPTY_SINCE_UPLOAD = "is_empty_since_upload"
+"""In `extra`: the printer was asked once after such an upload, and had no document yet."""
+SENT_BEFORE = "sent_before"
+"""In `extra`: an earlier upload to the same job may still have arrived."""
+TARGET = "target"
+"""In `extra`: the printer that has the job."""
+
+log = get_logger(__name__)
 
 
 class Slips(Protocol):
@@ -33,7 +50,7 @@ class NotSettledError(Exception):
 
 
 class VanishedError(Exception):
-    """The printer does not know the job whose document was sent: there may be paper, or not."""
+    """The job whose document was sent cannot be followed: there may be paper, or not. The text says why."""
 
 
 class Submission:
@@ -58,7 +75,7 @@ class Submission:
             LeaseLostError: another worker goes on with it.
         """
         if entry.state in STARTED:
-            entry = self._ask(entry)
+            entry = self._restart_elsewhere(entry) if self.is_elsewhere(entry) else self._find_out(entry)
         if entry.state == ACCEPTED:
             return entry
         pdf = self._slips.render(self._records.order(entry), note_of(entry.copy))
@@ -66,26 +83,54 @@ class Submission:
             entry = self._create(entry)
         return self._send(entry, pdf)
 
+    def is_elsewhere(self, entry: Entry) -> bool:
+        """Whether another printer than ours has the job."""
+        return is_elsewhere(entry, self._printer.address)
+
+    def _restart_elsewhere(self, entry: Entry) -> Entry:
+        if entry.state == SENDING:
+            raise VanishedError(printer_changed(entry))
+        return self._restart(entry)
+
+    def _find_out(self, entry: Entry) -> Entry:
+        try:
+            return self._ask(entry)
+        except PrinterError as error:
+            if error.fate in (Fate.PERMANENT, Fate.ATTRIBUTES):  # it refuses the question; the slip may be on paper
+                raise PrinterError(Fate.UNKNOWN, error.reason, status=error.status) from error
+            raise
+
     def _ask(self, entry: Entry) -> Entry:
         """The entry as the printer's answer says it stands: new, created or accepted."""
         self._wait_until_settled(entry)
         if entry.state == CREATING:
             job = self._printer.find_job(job_name(entry))
             if job is None:
-                return self._records.advance(entry, NEW)
+                return self._restart(entry)
         else:
             job = self.current_job(entry)
             if job is None and entry.state == SENDING:
-                raise VanishedError(f"the printer does not know {entry.reference} any more")
+                raise VanishedError(vanished(entry))
             if job is None:
-                return self._records.advance(entry, NEW)
+                return self._restart(entry)
         # without a count of documents only a job whose document we began to send may have one
         has_document = not job.is_empty if entry.state == SENDING else bool(job.documents)
         if has_document:
-            return self._records.advance(entry, ACCEPTED, release=True, **_facts(entry, job.id))
+            return self._records.advance(entry, ACCEPTED, release=True, **_facts(entry, job.id, **_upload(entry)))
         if job.is_finished:
-            return self._records.advance(entry, NEW)
+            return self._restart(entry)
+        if entry.state == SENDING and not entry.extra.get(IS_EMPTY_SINCE_UPLOAD):
+            self._look_again_later(entry)
         return self._records.advance(entry, CREATED, **_facts(entry, job.id))
+
+    def _look_again_later(self, entry: Entry) -> None:
+        """A printer that answers late may take the document after we looked: two looks apart must agree."""
+        extra = {**entry.extra, **_upload(entry), IS_EMPTY_SINCE_UPLOAD: True}
+        self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
+        raise NotSettledError(SETTLE_S)
+
+    def _restart(self, entry: Entry) -> Entry:
+        return self._records.advance(entry, NEW, reference=None, extra={})
 
     def current_job(self, entry: Entry) -> Job | None:
         """The entry's job, or None where the printer has none or another order's under its id: it counts anew."""
@@ -100,33 +145,59 @@ class Submission:
             attempt=entry.attempt + 1,
             first_sent_at=entry.first_sent_at or now,
             last_sent_at=now,
+            extra={TARGET: self._printer.address},
         )
         try:
             job_id = self._printer.create_job(job_name(entry), self._media)
         except PrinterError as error:
-            if error.fate is not Fate.UNKNOWN:
-                self._records.advance(entry, NEW)
+            if error.fate is Fate.UNKNOWN:
+                self._records.advance(entry, CREATING, last_sent_at=self._records.clock())
+            else:
+                self._restart(entry)
             raise
         return self._records.advance(entry, CREATED, **_facts(entry, job_id))
 
     def _send(self, entry: Entry, pdf: bytes) -> Entry:
-        entry = self._records.advance(entry, SENDING, last_sent_at=self._records.clock())
+        extra = {key: value for key, value in entry.extra.items() if key not in (UPLOAD, IS_EMPTY_SINCE_UPLOAD)}
+        if UPLOAD in entry.extra:
+            extra[SENT_BEFORE] = True
+        entry = self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
         try:
             self._printer.send_document(entry.extra["job_id"], pdf)
         except PrinterError as error:
-            if error.status == NOT_FOUND:  # surely not accepted: the next attempt makes a new job
-                self._records.advance(entry, NEW)
-                raise PrinterError(Fate.RETRY, "the printer lost the job before its document came") from error
-            if error.status == NOT_POSSIBLE:  # the job is further than we know
-                raise PrinterError(Fate.UNKNOWN, error.reason) from error
-            if error.fate is not Fate.UNKNOWN:
-                self._records.advance(entry, CREATED)
-            raise
+            self._raise_not_sent(entry, error)
         return self._records.advance(entry, ACCEPTED, release=True)
+
+    def _raise_not_sent(self, entry: Entry, error: PrinterError) -> NoReturn:
+        """Write down what an upload without a good answer left behind, and raise."""
+        if error.status in (NOT_FOUND, GONE):
+            if entry.extra.get(SENT_BEFORE):
+                raise VanishedError(vanished(entry)) from error
+            self._restart(entry)
+            raise PrinterError(Fate.RETRY, "the printer lost the job before its document came") from error
+        if error.status == NOT_POSSIBLE or error.fate is Fate.UNKNOWN:
+            extra = {**entry.extra, UPLOAD: WHOLE if error.is_sent_whole else CUT}
+            self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
+            raise PrinterError(Fate.UNKNOWN, error.reason, status=error.status) from error
+        if error.fate in (Fate.PERMANENT, Fate.ATTRIBUTES):
+            self._cancel(entry)
+            self._restart(entry)
+            raise PrinterError(Fate.PERMANENT, error.reason, status=error.status) from error
+        self._records.advance(entry, CREATED)
+        raise error
+
+    def _cancel(self, entry: Entry) -> None:
+        """Take the empty job away, which would keep some printers from all others until they give it up."""
+        try:
+            self._printer.cancel_job(entry.extra["job_id"])
+        except PrinterError as error:
+            log.warning("an empty job is left", order=entry.order_number, job=entry.reference, reason=error.reason)
 
     def _wait_until_settled(self, entry: Entry) -> None:
         assert entry.last_sent_at is not None, "a started slip has been sent"
-        left = entry.last_sent_at + timedelta(seconds=SETTLE_S) - self._records.clock()
+        is_unattended = entry.state == SENDING and UPLOAD not in entry.extra
+        settle_s = UNATTENDED_SETTLE_S if is_unattended else SETTLE_S
+        left = entry.last_sent_at + timedelta(seconds=settle_s) - self._records.clock()
         if left > timedelta(0):
             raise NotSettledError(left.total_seconds())
 
@@ -147,5 +218,25 @@ def note_of(copy: int) -> str | None:
             return f"Print no. {copy}: earlier ones were aborted"
 
 
-def _facts(entry: Entry, job_id: int) -> dict[str, Any]:
-    return {"reference": f"job {job_id}", "extra": {**entry.extra, "job_id": job_id}}
+def is_elsewhere(entry: Entry, address: str) -> bool:
+    """Whether another printer than the one at that address has the entry's job."""
+    return bool(entry.extra.get(TARGET, address) != address)
+
+
+def printer_changed(entry: Entry) -> str:
+    """What a person is told whose slip another printer has."""
+    return f"printer changed: {entry.reference} was sent to {entry.extra.get(TARGET)}, look in its tray"
+
+
+def vanished(entry: Entry) -> str:
+    """What a person is told whose slip the printer lost. Printing it again would be wrong for one in nine, as tried."""
+    return f"the printer does not know {entry.reference} any more: look in the tray"
+
+
+def _upload(entry: Entry) -> dict[str, str]:
+    """How the upload ended that put a document into the job; of a dead worker, as badly as it can."""
+    return {UPLOAD: entry.extra.get(UPLOAD, CUT)} if entry.state == SENDING else {}
+
+
+def _facts(entry: Entry, job_id: int, **facts: str) -> dict[str, Any]:
+    return {"reference": f"job {job_id}", "extra": {**entry.extra, "job_id": job_id, **facts}}

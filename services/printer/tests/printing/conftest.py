@@ -175,6 +175,12 @@ class IppEvePrinter:
         """Abort one more of the next jobs that would be printed."""
         tempfile.mkstemp(prefix="abort.", dir=self.folder)
 
+    def accept_half_documents(self) -> None:
+        """Print whatever arrived, as ippeveprinter does by itself."""
+        self._command.write_text(
+            f'#!/bin/sh\nfor file; do :; done\ncp "$file" {self.folder}/papers/"$IPP_JOB_NAME".1.pdf'
+        )
+
     def empty_tray(self) -> None:
         """No paper is left, as its web page would say; only a restart fills the tray."""
         query = "size1=na_letter_8.5x11in&type1=stationery&level1=0&size3=&type3=&level3=0"
@@ -264,6 +270,10 @@ class CuttingProxy:
         self.uri = f"ipp://localhost:{self._listener.getsockname()[1]}/ipp/print"
         self._swallow: list[int] = []
         self._cut: list[int] = []
+        self._status: dict[tuple[int, bytes], int] = {}
+        self._delay: list[int] = []
+        self.arrived = threading.Event()
+        self.go_on = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow_answer(self, operation: int) -> None:
@@ -274,7 +284,21 @@ class CuttingProxy:
         """The next such request is cut before its last bytes."""
         self._cut.append(operation)
 
+    def answer(self, operation: int, status: int, job_id: int | None = None) -> None:
+        """Every such request, of that job, has this answer and does not reach the printer."""
+        named = b"" if job_id is None else b"\x21\x00\x06job-id\x00\x04" + job_id.to_bytes(4)
+        self._status[operation, named] = status
+
+    def answer_itself(self) -> None:
+        """All requests reach the printer again."""
+        self._status.clear()
+
+    def delay(self, operation: int) -> None:
+        """The next such request has `arrived` and reaches the printer at `go_on`."""
+        self._delay.append(operation)
+
     def close(self) -> None:
+        self.go_on.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -287,6 +311,14 @@ class CuttingProxy:
         with suppress(OSError), client, socket.create_connection(self._target) as server:
             while request := _read_message(client):
                 operation = request.body[3] if len(request.body) > 3 else -1
+                if told := [s for (op, job), s in self._status.items() if op == operation and job in request.body]:
+                    body = b"\x02\x00" + told[0].to_bytes(2) + b"\x00\x00\x00\x01\x03"
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    continue
+                if operation in self._delay:
+                    self._delay.remove(operation)
+                    self.arrived.set()
+                    self.go_on.wait(30)
                 if operation in self._cut:
                     self._cut.remove(operation)
                     server.sendall(request.head + request.body[:-100])

@@ -29,6 +29,7 @@ def a_queue(uri: str, window: int = 20) -> IppQueue:
 def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The printer may be asked without waiting."""
     monkeypatch.setattr(submission, "SETTLE_S", 0.0)
+    monkeypatch.setattr(submission, "UNATTENDED_SETTLE_S", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +53,11 @@ def print_until_in_hand(queue: IppQueue, event: Event[OrderCreated], desk: Desk)
 
 
 def follow_until(queue: IppQueue, desk: Desk, state: str, event: Event[OrderCreated]) -> dict[str, Any]:
-    """Follows until that state is reported for the order; the report."""
+    """Follows until that state, or one of `a|b`, is reported for the order; the report."""
 
     def reported() -> bool:
         queue.follow(desk)
-        return state in desk.results.states(event.subject)  # type: ignore[attr-defined]
+        return bool({*state.split("|")} & {*desk.results.states(event.subject)})  # type: ignore[attr-defined]
 
     wait_until(reported, what=f"{state} is reported")
     report: dict[str, Any] = desk.results.published[-1]  # type: ignore[attr-defined]
@@ -149,14 +150,16 @@ def test_full_window_of_a_printer_in_trouble_blocks_the_department(ippeveprinter
 
 
 @pytest.mark.usefixtures("settled_at_once")
-@pytest.mark.parametrize("operation", [Operation.CREATE_JOB, Operation.SEND_DOCUMENT])
-def test_lost_answer_is_no_second_paper(ippeveprinter: Any, proxy: Any, desk: Any, operation: Operation) -> None:
+@pytest.mark.parametrize(("operation", "end"), [(Operation.CREATE_JOB, "done"), (Operation.SEND_DOCUMENT, "attention")])
+def test_lost_answer_is_no_second_paper(
+    ippeveprinter: Any, proxy: Any, desk: Any, operation: Operation, end: str
+) -> None:
     queue, event = a_queue(proxy.uri), an_event()
     proxy.swallow_answer(operation)
     with pytest.raises(Transient):
         queue.print_once(event, desk)
     assert print_until_in_hand(queue, event, desk) == InHand("job 1")
-    follow_until(queue, desk, "done", event)
+    follow_until(queue, desk, end, event)
     assert ippeveprinter.papers() == [event.subject]
 
 
@@ -226,6 +229,8 @@ def test_slip_aborted_three_times_needs_a_person(ippeveprinter: Any, desk: Any) 
     assert report["detail"] == "job 3 was aborted by the printer"
     assert ippeveprinter.papers() == []
     assert queue.print_once(event, desk) == InHand("job 3"), "nothing is printed again by itself"
+    assert desk.results.states(event.subject) == ["attention", "attention"]
+    assert desk.results.published[1] == desk.results.published[0], "a redelivered event is reported again"
 
 
 def test_job_that_the_printer_forgot_needs_a_look_in_the_tray(ippeveprinter: Any, desk: Any) -> None:
@@ -364,7 +369,7 @@ def test_worker_killed_at_any_step_leaves_one_paper(
         except Killed:
             steps += 1
         print_until_in_hand(queue, event, any_desk)
-        follow_until(queue, any_desk, "done", event)
+        follow_until(queue, any_desk, "done|attention", event)  # its upload may have broken off
         assert ippeveprinter.papers().count(event.subject) == 1, f"killed at step {steps}"
         if not dying.died:
             break
