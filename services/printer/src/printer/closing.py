@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Literal
 
+from eventbus.contract import Event, OrderCreated
+from eventbus.department import Done, InHand, Outcome
 from eventbus.department.ledger import Entry
 from eventbus.logs import get_logger
 
@@ -54,6 +56,22 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
             give_up(entry, vanished(entry), desk, records)
         case End.ELSEWHERE:
             give_up(entry, printer_changed(entry), desk, records)
+
+
+def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Outcome:
+    """What a redelivered event is told whose slip is accepted or closed. What was reported is reported again."""
+    if entry.state == PRINTED:
+        return Done(entry.reference, note_of(entry.copy))
+    if entry.state == ATTENTION:
+        desk.results.publish(
+            order_number=entry.order_number,
+            cause_id=event.id,
+            cause_type=event.type,
+            state="attention",
+            reference=entry.reference,
+            detail=entry.detail,
+        )
+    return InHand(entry.reference)
 
 
 def give_up(entry: Entry, detail: str, desk: Desk, records: Records) -> Entry:

@@ -1,12 +1,16 @@
 """Slips as files of a folder: each `<order>.pdf` appears whole, and once."""
 
+import errno
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
 
 TEMPORARY_AGE_MAX_S = 3600.0
 """A temporary file older than this belongs to no living writer."""
+MISCONFIGURED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS})
+"""Errors of a wrong path or of rights, which no waiting mends. EPERM: a file system without links (link(2))."""
 
 
 class SlipFolder:
@@ -18,13 +22,18 @@ class SlipFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_prepared = False
 
     def prepare(self) -> None:
-        """Make the folder, try that it can hold links, remove what killed writers left.
+        """Make the folder in its parent, try that it can hold links, remove what killed writers left.
 
-        Raises OSError when it cannot be used.
+        Raises OSError when it cannot be used. A parent that is missing is not made: it is a mistyped path, or a disk
+        that is not mounted.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(exist_ok=True)
+        except FileExistsError as error:  # a file, or a link to nothing
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path)) from error
         probe = self._temporary("probe")
         linked = probe.with_suffix(".linked")
         try:
@@ -33,15 +42,18 @@ class SlipFolder:
         finally:
             probe.unlink(missing_ok=True)
             linked.unlink(missing_ok=True)
-        for left in self.path.glob(".*.tmp"):
+        for left in {*self.path.glob(".*.tmp"), *self.path.glob(".probe.*")}:
             if _age_s(left) > TEMPORARY_AGE_MAX_S:
                 left.unlink(missing_ok=True)
+        self._is_prepared = True
 
     def put_once(self, name: str, content: bytes) -> bool:
         """Write the file and return when it is on disk; False if it was there already, which is as good.
 
-        Raises OSError when the folder cannot take it.
+        Raises OSError when the folder cannot take it, also for something of that name that is no slip.
         """
+        if not self._is_prepared:
+            self.prepare()
         temporary = self._temporary(name)
         try:
             _write(temporary, content)
@@ -49,6 +61,7 @@ class SlipFolder:
                 os.link(temporary, self.path / name)
                 is_new = True
             except FileExistsError:
+                _check_slip(self.path / name)
                 is_new = False
         finally:
             temporary.unlink(missing_ok=True)
@@ -64,6 +77,15 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _check_slip(path: Path) -> None:
+    """Raise FileExistsError for what cannot be a slip, so that nothing counts as printed that is not."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise FileExistsError(errno.EEXIST, f"{path.name} is there and is no regular file", str(path))
+    if found.st_size == 0:
+        raise FileExistsError(errno.EEXIST, f"{path.name} is there and is empty", str(path))
 
 
 def _sync_folder(path: Path) -> None:

@@ -1,17 +1,22 @@
 """What a handler does with a folder in place of a printer: the file is the paper, complete at once."""
 
 from eventbus.contract import Event, OrderCreated
-from eventbus.department import Blocked, Done, Later, Outcome
+from eventbus.department import Blocked, Done, InHand, Later, Outcome
 from eventbus.department.ledger import Held, LeaseLostError, Settled
 from eventbus.department.owner import new_owner
 from eventlet import tpool
 
 from printer import _metrics as metrics
+from printer.closing import give_up, settled_outcome
 from printer.desk import Desk
 from printer.folder import SlipFolder
-from printer.records import FINAL, FOLDER_LEASE_S, PRINTED, Records
+from printer.records import ACCEPTED, FINAL, FOLDER_LEASE_S, PRINTED, SENDING, Records
+from printer.submission import printer_changed
 
 RETRY_S = 1.0
+FOLLOWED_MAX = 1000
+SENT = (SENDING, ACCEPTED)
+"""A printer may have put the slip on paper."""
 
 
 class FolderPrinter:
@@ -27,11 +32,13 @@ class FolderPrinter:
         claim = records.claim(event, owner, settled=FINAL)
         match claim:
             case Settled(entry):
-                return Done(entry.reference)
+                return settled_outcome(entry, event, desk)
             case Held(seconds_left):
                 return Later(min(seconds_left, RETRY_S), "another worker is writing this slip")
         name = f"{event.data.order_number}.pdf"
         try:
+            if claim.entry.state in SENT:
+                return InHand(give_up(claim.entry, printer_changed(claim.entry), desk, records).reference)
             pdf = desk.slips.render(event.data)
             tpool.execute(self._folder.put_once, name, pdf)
             records.advance(claim.entry, PRINTED, release=True, reference=name)
@@ -45,7 +52,18 @@ class FolderPrinter:
         return Done(name)
 
     def follow(self, desk: Desk) -> None:
-        """Nothing is left to follow."""
+        """Report the slips that a printer has which the settings named before: nobody follows them any more."""
+        records = Records(desk.transactions, FOLDER_LEASE_S)
+        for entry in records.followed(FOLLOWED_MAX):
+            owner = new_owner()
+            if (taken := records.claim_again(entry, owner)) is None:
+                continue
+            try:
+                give_up(taken, printer_changed(taken), desk, records)
+            except LeaseLostError:
+                continue  # another replica's follower has it
+            finally:
+                records.release(entry.key, owner)
 
     def close(self) -> None:
         """Nothing is open."""

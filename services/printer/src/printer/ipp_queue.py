@@ -3,18 +3,18 @@
 import time
 
 from eventbus.contract import Event, OrderCreated
-from eventbus.department import Blocked, Done, InHand, Later, Outcome, Permanent, Transient
+from eventbus.department import Blocked, InHand, Later, Outcome, Permanent, Transient
 from eventbus.department.ledger import NEW, Entry, Held, LeaseLostError, Settled
 from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 
 from printer.classification import Fate, PrinterError
-from printer.closing import give_up
+from printer.closing import give_up, settled_outcome
 from printer.desk import Desk
 from printer.follower import Follower
 from printer.ipp_client import IppPrinter
-from printer.records import ACCEPTED, ATTENTION, FINAL, IPP_LEASE_S, PRINTED, Records
-from printer.submission import NotSettledError, Submission, VanishedError, note_of
+from printer.records import ACCEPTED, FINAL, IPP_LEASE_S, Records
+from printer.submission import NotSettledError, Submission, VanishedError
 
 BUSY_RETRY_S = 1.0
 HELD_RETRY_S = 5.0
@@ -131,22 +131,6 @@ class IppQueue:
     def _shrink_window(self, open_jobs: int) -> None:
         self._shrunk_window = max(1, min(self._window, open_jobs))
         self._shrunk_until = time.monotonic() + WINDOW_SHRUNK_S
-
-
-def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Outcome:
-    """What a redelivered event is told whose slip is accepted or closed. What was reported is reported again."""
-    if entry.state == PRINTED:
-        return Done(entry.reference, note_of(entry.copy))
-    if entry.state == ATTENTION:
-        desk.results.publish(
-            order_number=entry.order_number,
-            cause_id=event.id,
-            cause_type=event.type,
-            state="attention",
-            reference=entry.reference,
-            detail=entry.detail,
-        )
-    return InHand(entry.reference)
 
 
 def outcome_of(error: PrinterError) -> Later:

@@ -88,7 +88,7 @@ class Submission:
         return is_elsewhere(entry, self._printer.address)
 
     def _restart_elsewhere(self, entry: Entry) -> Entry:
-        if entry.state == SENDING:
+        if _may_have_document(entry):
             raise VanishedError(printer_changed(entry))
         return self._restart(entry)
 
@@ -109,12 +109,12 @@ class Submission:
                 return self._restart(entry)
         else:
             job = self.current_job(entry)
-            if job is None and entry.state == SENDING:
+            if job is None and _may_have_document(entry):
                 raise VanishedError(vanished(entry))
             if job is None:
                 return self._restart(entry)
         # without a count of documents only a job whose document we began to send may have one
-        has_document = not job.is_empty if entry.state == SENDING else bool(job.documents)
+        has_document = not job.is_empty if _may_have_document(entry) else bool(job.documents)
         if has_document:
             return self._records.advance(entry, ACCEPTED, release=True, **_facts(entry, job.id, **_upload(entry)))
         if job.is_finished:
@@ -225,7 +225,9 @@ def is_elsewhere(entry: Entry, address: str) -> bool:
 
 def printer_changed(entry: Entry) -> str:
     """What a person is told whose slip another printer has."""
-    return f"printer changed: {entry.reference} was sent to {entry.extra.get(TARGET)}, look in its tray"
+    if TARGET not in entry.extra:  # a second copy that waits, or a job of a version that did not write it down
+        return f"printer changed: {entry.reference or 'a copy'} was meant for the one before, look in its tray"
+    return f"printer changed: {entry.reference} was sent to {entry.extra[TARGET]}, look in its tray"
 
 
 def vanished(entry: Entry) -> str:
@@ -233,9 +235,14 @@ def vanished(entry: Entry) -> str:
     return f"the printer does not know {entry.reference} any more: look in the tray"
 
 
+def _may_have_document(entry: Entry) -> bool:
+    """Whether an upload to the entry's job was begun."""
+    return entry.state == SENDING or UPLOAD in entry.extra or SENT_BEFORE in entry.extra
+
+
 def _upload(entry: Entry) -> dict[str, str]:
     """How the upload ended that put a document into the job; of a dead worker, as badly as it can."""
-    return {UPLOAD: entry.extra.get(UPLOAD, CUT)} if entry.state == SENDING else {}
+    return {UPLOAD: entry.extra.get(UPLOAD, CUT)} if _may_have_document(entry) else {}
 
 
 def _facts(entry: Entry, job_id: int, **facts: str) -> dict[str, Any]:

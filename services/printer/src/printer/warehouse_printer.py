@@ -15,7 +15,7 @@ from nameko.extensions import DependencyProvider
 
 from printer import _metrics as metrics
 from printer.desk import Desk
-from printer.folder import SlipFolder
+from printer.folder import MISCONFIGURED, SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.ipp_client import IppPrinter
 from printer.ipp_queue import IppQueue
@@ -72,7 +72,7 @@ class PackingSlips(DependencyProvider):  # type: ignore[misc]  # nameko has no t
 
 
 class WarehousePrinter(DependencyProvider):  # type: ignore[misc]  # nameko has no types
-    """Injects the printer of `printer_uri`. A printer that is off is no error at start; a folder must be there."""
+    """Injects the printer of `printer_uri`. A printer that is off is no error at start; a folder that is wrong is."""
 
     def __init__(self) -> None:
         self._printer: Printer | None = None
@@ -88,9 +88,12 @@ class WarehousePrinter(DependencyProvider):  # type: ignore[misc]  # nameko has 
             tpool.execute(folder.prepare)
         except OSError as error:
             problem = error.strerror or type(error).__name__
-            raise SettingsError(
-                f"PRINTER_URI: expected a folder that can be written and linked in, got: {settings.folder}: {problem}"
-            ) from error
+            if error.errno in MISCONFIGURED:
+                raise SettingsError(
+                    "PRINTER_URI: expected a folder, or a name in one, that can be written and linked in, "
+                    f"got: {settings.folder}: {problem}"
+                ) from error
+            log.warning("the folder of slips cannot be used now", reason=problem)
         self._printer = FolderPrinter(folder)
 
     def stop(self) -> None:

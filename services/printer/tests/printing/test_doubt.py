@@ -144,6 +144,19 @@ def test_job_that_is_empty_at_two_looks_is_sent_its_document(ippeveprinter: Any,
     follow_until(queue, desk, "done", event.subject)
 
 
+@pytest.mark.usefixtures("settled_at_once")
+def test_job_that_is_lost_after_a_doubtful_upload_is_no_second_paper(ippeveprinter: Any, proxy: Any, desk: Any) -> None:
+    queue, event = a_queue(proxy.uri), an_event()
+    kill_while_sending(queue, event, desk)
+    assert isinstance(queue.print_once(event, desk), Later)
+    proxy.answer(Operation.SEND_DOCUMENT, 0x0505)
+    assert isinstance(queue.print_once(event, desk), Later)
+    assert row(desk, event.subject).state == CREATED
+    proxy.answer(Operation.GET_JOB_ATTRIBUTES, 0x0407)
+    assert queue.print_once(event, desk) == InHand("job 1")
+    assert desk.results.states(event.subject) == ["attention"]
+
+
 def test_settling_begins_when_the_call_has_failed(late_printer: Any, desk: Any) -> None:
     queue, event, moments = a_queue(late_printer.uri), an_event(), list[datetime]()
     transport = queue._printer._transport

@@ -1,19 +1,26 @@
 """Slips in a folder: each file whole, and once."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from eventbus.department import Blocked, Done
+from eventbus.department import Blocked, Done, InHand
+from eventbus.settings import SettingsError, config_path, load
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer.folder import TEMPORARY_AGE_MAX_S, SlipFolder
 from printer.folder_printer import FolderPrinter
+from printer.ipp_queue import IppQueue
+from printer.settings import PrinterSettings
+from printer.warehouse_printer import WarehousePrinter
 
 WRITER = """
 import sys
@@ -85,6 +92,91 @@ def test_old_leftovers_are_swept_at_start_and_new_ones_are_not(folder: SlipFolde
     os.utime(old, (long_ago, long_ago))
     folder.prepare()
     assert [path.name for path in folder.path.iterdir()] == [new.name]
+
+
+def test_probe_that_a_killed_start_left_is_swept(folder: SlipFolder) -> None:
+    left = folder.path / ".probe.1.linked"
+    left.touch()
+    os.utime(left, (0, 0))
+    folder.prepare()
+    assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.touch(), "is there and is empty"),
+        (lambda path: path.mkdir(), "is there and is no regular file"),
+        (lambda path: path.symlink_to("nowhere"), "is there and is no regular file"),
+    ],
+    ids=["empty", "folder", "link"],
+)
+def test_something_else_under_the_slips_name_is_not_taken_for_it(
+    folder: SlipFolder, desk: Any, make: Callable[[Path], None], reason: str
+) -> None:
+    printer, event = FolderPrinter(folder), an_event()
+    make(folder.path / f"{event.subject}.pdf")
+    with pytest.raises(Blocked, match=f"{event.subject}.pdf {reason}"):
+        printer.print_once(event, desk)
+
+
+def test_parent_that_is_missing_is_an_error_and_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        SlipFolder(tmp_path / "not mounted" / "slips").prepare()
+    assert list(tmp_path.iterdir()) == []
+
+
+def start(folder: Path) -> WarehousePrinter:
+    """The provider, set up as in a department."""
+    settings = load(PrinterSettings, config_path("printer", {}), {"PRINTER_URI": f"file://{folder}"})
+    provider = WarehousePrinter()
+    provider.container = SimpleNamespace(config={"settings": settings})
+    provider.setup()
+    return provider
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS])
+def test_folder_that_no_waiting_mends_ends_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "link", failing_with(number))
+    with pytest.raises(SettingsError, match=os.strerror(number)):
+        start(tmp_path / "slips")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_folder_that_is_full_or_ill_at_start_blocks_until_it_is_well(
+    tmp_path: Path, desk: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    event = an_event()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", failing_with(number))
+        printer = start(tmp_path / "slips").get_dependency(None)
+        with pytest.raises(Blocked, match=os.strerror(number)):
+            printer.print_once(event, desk)
+    assert printer.print_once(event, desk) == Done(f"{event.subject}.pdf")
+
+
+def failing_with(number: int) -> Callable[..., None]:
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("is_redelivered", [True, False])
+def test_slip_that_a_printer_has_is_not_written_too_when_the_settings_change(
+    ippeveprinter: Any, folder: SlipFolder, desk: Any, is_redelivered: bool
+) -> None:
+    event, printer = an_event(), FolderPrinter(folder)
+    IppQueue(ippeveprinter.client(), window=20, media="iso_a4_210x297mm").print_once(event, desk)
+    if is_redelivered:
+        assert printer.print_once(event, desk) == InHand("job 1")
+    printer.follow(desk)
+    assert desk.results.states(event.subject) == ["attention"]
+    assert desk.results.published[0]["detail"].startswith("printer changed: job 1")
+    assert printer.print_once(event, desk) == InHand("job 1")
+    assert list(folder.path.iterdir()) == []
 
 
 def test_folder_that_cannot_be_made_is_an_error_at_start(tmp_path: Path) -> None:

@@ -133,4 +133,4 @@ def test_folder_that_cannot_be_used_ends_the_start_with_one_line(broker: Broker,
     process = start(f"file://{tmp_path}/file/slips")
     assert process.process.wait(30) == 78
     (line,) = [line for line in process.output().splitlines() if line.startswith("configuration:")]
-    assert "PRINTER_URI: expected a folder that can be written and linked in" in line
+    assert "PRINTER_URI: expected a folder, or a name in one, that can be written and linked in" in line
