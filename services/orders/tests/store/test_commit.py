@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from orders.model import OrderRequest, PlacedOrder, place
 from orders.store import commit as committing
 from orders.store import postgresql as postgresql_store
@@ -176,6 +177,30 @@ def test_same_batch_again_after_an_unknown_outcome_stores_nothing_twice(
     answers = store.commit(batch)
     assert answers == [Found(order.number, order.created_at, order.request_hash, True) for order in batch]
     assert rows(migrated, COUNTS) == [(32, 32)]
+
+
+@pytest.mark.parametrize("sqlstate", ["55P03", "42501", "57P01", "22P02"])
+def test_failure_after_the_first_statement_stores_nothing_twice(
+    postgresql_url: str, rows: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, sqlstate: str
+) -> None:
+    """What the first statement stored is committed, whatever becomes of the second one."""
+    store = open_store(postgresql_url)
+    known = an_order("known")
+    store.commit([known])
+    read_by_key, failures = postgresql_store._read_by_key, iter([True, False, False])
+
+    def fails_once(*arguments: Any) -> dict[str, Found]:
+        if next(failures):
+            cause = psycopg.errors.lookup(sqlstate)("told by the test")
+            raise sa.exc.DBAPIError("SELECT", None, cause)
+        return read_by_key(*arguments)
+
+    monkeypatch.setattr(postgresql_store, "_read_by_key", fails_once)
+    repeated, keyless = an_order("known"), an_order()
+    answers = store.commit([repeated, keyless])
+    store.close()
+    assert [answer.number for answer in answers if isinstance(answer, Found)] == [known.number, keyless.number]
+    assert rows(postgresql_url, COUNTS) == [(2, 2)]
 
 
 @pytest.mark.parametrize("trouble", ["cut_before", "cut_after", "freeze"])

@@ -241,8 +241,9 @@ def _may_have_document(entry: Entry) -> bool:
 
 
 def _upload(entry: Entry) -> dict[str, str]:
-    """How the upload ended that put a document into the job; of a dead worker, as badly as it can."""
-    return {UPLOAD: entry.extra.get(UPLOAD, CUT)} if _may_have_document(entry) else {}
+    """How the upload ended that put a document into the job. A dead worker's is taken as whole: a slip is a few
+    packets, and CUPS keeps no half document."""
+    return {UPLOAD: entry.extra.get(UPLOAD, WHOLE)} if _may_have_document(entry) else {}
 
 
 def _facts(entry: Entry, job_id: int, **facts: str) -> dict[str, Any]:

@@ -108,6 +108,16 @@ class PostgresqlRunner:
         inserted = _insert(connection, batch)
         if len(inserted) == len(batch):
             return [Found(order.number, order.created_at, order.request_hash, True) for order in batch]
+        try:
+            return self._answers_of_lost(connection, batch, inserted, repeated)
+        except (sa.exc.DBAPIError, StoreError) as error:
+            # the first statement is committed: whatever fails now, a part of the batch may be stored
+            raise OutcomeUnknownError(f"after the first statement: {type(error).__name__}") from error
+
+    def _answers_of_lost(
+        self, connection: Connection, batch: list[PlacedOrder], inserted: set[str], repeated: bool
+    ) -> list[Found]:
+        """The answers of a batch of which some rows were not inserted: known keys, taken numbers."""
         lost = [index for index, order in enumerate(batch) if order.number not in inserted]
         keys = [key for index in lost if (key := batch[index].idempotency_key) is not None]
         by_key = _read_by_key(connection, keys) if keys else {}
