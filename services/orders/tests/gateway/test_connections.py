@@ -1,5 +1,6 @@
 """Connections: slow clients, long heads, bodies that are too large, garbage, keep-alive."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -229,3 +230,42 @@ def test_health_is_answered_while_orders_pour_in(shared_gateway: Any, post_many:
     while pouring.is_alive():
         assert shared_gateway.client.get("/healthz").status_code == 200
     assert {status for status, _ in answers} == {201}
+
+
+def test_trailers_are_no_headers(connect: Callable[[], socket.socket]) -> None:
+    """No check of heads in front of us has seen them."""
+    body = chunk(BODY) + b"0\r\nIdempotency-Key: trailer\r\nContent-Type: text/plain\r\n\r\n"
+    answers = []
+    for _ in range(2):
+        connection = connect()
+        connection.sendall(HEAD + CHUNKED + body)
+        answers.append(answer(connection))
+    assert [status for status, _, _ in answers] == [201, 201]
+    assert json.loads(answers[0][2])["order_number"] != json.loads(answers[1][2])["order_number"]
+
+
+@pytest.mark.parametrize("trailer", [b"A: b\r\n" * 200_000, b"A: " + b"b" * 1_000_000])
+def test_endless_trailers_end_the_connection(connect: Callable[[], socket.socket], trailer: bytes) -> None:
+    connection = connect()
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(HEAD + CHUNKED + chunk(BODY) + b"0\r\n" + trailer)
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(65536):
+            received += data
+    assert b" 400 " in received.partition(b"\r\n")[0]
+
+
+def test_empty_lines_alone_do_not_keep_a_connection(start_gateway: Callable[..., Any], sqlite_url: str) -> None:
+    gateway = start_gateway(sqlite_url, message_timeout_s=0.5).wait_for_database()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(b"\r\n")
+        assert connection.recv(1000) == b""
+
+
+def test_client_that_half_closes_gets_its_answer(connect: Callable[[], socket.socket]) -> None:
+    connection = connect()
+    connection.sendall(HEAD + LENGTH + BODY)
+    connection.shutdown(socket.SHUT_WR)
+    assert answer(connection)[0] == 201
+    assert connection.recv(10) == b"", "and is closed after it"

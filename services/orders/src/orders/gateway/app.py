@@ -88,6 +88,7 @@ def create_app(
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_bug)
     return app
 
 
@@ -147,6 +148,11 @@ def _add_operations(app: FastAPI, committer: GroupCommitter, metrics: GatewayMet
 async def _on_problem(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, ProblemError)
     return _response(problem)
+
+
+async def _on_bug(_request: Request, _bug: Exception) -> Response:
+    """Starlette raises the exception again after the answer, so that it is logged."""
+    return _response(problems.internal_error())
 
 
 async def _on_http_exception(_request: Request, error: Exception) -> Response:

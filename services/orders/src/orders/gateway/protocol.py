@@ -13,6 +13,10 @@ from orders.gateway.problems import ProblemError
 HEAD_BYTES_MAX = 32_768
 """Of request line and headers together."""
 HEADERS_MAX = 100
+TRAILER_BYTES_MAX = 8_192
+"""Behind a chunked body. Trailers are read and dropped: no check of heads in front of us has seen them."""
+SINCE_BODY_BYTES_MAX = 524_288
+"""That may come within a message without any part of its body: more than what is read at once."""
 LINGER_S = 2.0
 LINGER_BYTES_MAX = 4_194_304
 
@@ -30,6 +34,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._head_too_large = False
+        self._trailer_bytes = 0
+        self._since_body = 0
+        self._is_half_closed = False
         self._discarded: int | None = None
         self._data = b""
         self._without_upgrade: bytes | None = None
@@ -50,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         self._data = data
+        self._since_body += len(data)
         super().data_received(data)
         if self.transport.is_closing() or self._discarded is not None:
             return
@@ -59,15 +67,43 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._head_too_large = True
                 self.send_400_response("")
                 return
-        if not self._receiving:
+        if self._receiving and self._since_body > SINCE_BODY_BYTES_MAX:  # one endless trailer, or chunk extension
+            self.send_400_response("")
+            return
+        if not self._receiving and self._is_answering():
             self._stop_timer()
-        elif self._timer is None:
+        elif self._timer is None:  # empty lines before a request count as one that is not complete
             self._start_timer()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all may still listen: keep the connection until it is answered."""
+        self._is_half_closed = self._is_answering()
+        return self._is_half_closed
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_half_closed and not self._is_answering():
+            self._joined.close()
 
     def on_message_begin(self) -> None:
         self._receiving = self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._trailer_bytes = self._since_body = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > TRAILER_BYTES_MAX:
+            raise ValueError("trailers too large")  # comes out of `feed_data` as a parser's error
+
+    def on_body(self, body: bytes) -> None:
+        self._since_body = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
