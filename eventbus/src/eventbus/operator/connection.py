@@ -1,5 +1,7 @@
 """AMQP connections of the operator's tools."""
 
+import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
@@ -14,18 +16,42 @@ CONNECT_S = 5
 HEARTBEAT_S = 60
 
 
-def parameters(url: str) -> pika.URLParameters:
-    """Parameters of one `amqp://` or `amqps://` URL. Raises UnreachableError for another one."""
+def parameters(url: str, ca: str | None = None) -> pika.URLParameters:
+    """Parameters of one `amqp://` or `amqps://` URL.
+
+    Args:
+        url: of one host; its own `ssl_options` win over `ca`.
+        ca: file with the CA that an `amqps` host's certificate is checked against; None: the machine's own.
+
+    Raises:
+        UnreachableError: the URL is of another kind, or the CA cannot be read.
+    """
     try:
         parsed = pika.URLParameters(url)
     except (ValueError, KeyError, TypeError) as error:
         raise UnreachableError(f"AMQP_URL: expected amqp://user:password@host:port/vhost, got {redacted(url)!r}") from (
             error
         )
+    if ca and "ssl_options=" not in url:
+        try:
+            trust(parsed, ca)
+        except OSError as error:  # ssl.SSLError is one: no certificate in it
+            why = error.strerror or error
+            raise UnreachableError(f"AMQP_CA: expected a file with the CA's certificate, got {ca!r}: {why}") from error
     parsed.socket_timeout = parsed.stack_timeout = parsed.blocked_connection_timeout = CONNECT_S
     parsed.heartbeat = HEARTBEAT_S
     parsed.client_properties = {"connection_name": "bus"}
     return parsed
+
+
+def trust(host: pika.URLParameters, ca: str) -> None:
+    """Check an `amqps` host's certificate, and its name, against the CA in that file alone. `amqp` stays as it is.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+    """
+    if host.ssl_options is not None:
+        host.ssl_options = pika.SSLOptions(ssl.create_default_context(cafile=ca), host.host)
 
 
 def hosts(amqp_url: str) -> list[str]:
@@ -41,10 +67,10 @@ def vhost_of(amqp_url: str) -> str:
 
 @contextmanager
 def connected(amqp_url: str) -> Iterator[pika.BlockingConnection]:
-    """A connection to the first host that answers, closed at the end.
+    """A connection to the first host that answers, closed at the end. `AMQP_CA` of the environment is trusted.
 
     Raises:
-        UnreachableError: none answers, or the login is refused.
+        UnreachableError: none answers, the login is refused, or the certificate is not trusted.
     """
     connection = _first_answer(amqp_url)
     try:
@@ -59,7 +85,7 @@ def _first_answer(amqp_url: str) -> pika.BlockingConnection:
     problems = []
     for url in hosts(amqp_url):
         try:
-            return pika.BlockingConnection(parameters(url))
-        except AMQPConnectionError as error:
+            return pika.BlockingConnection(parameters(url, os.environ.get("AMQP_CA")))
+        except (AMQPConnectionError, OSError) as error:  # an untrusted certificate is an ssl.SSLError
             problems.append(f"{redacted(url)}: {error or type(error).__name__}")
     raise UnreachableError(f"no broker answers: {'; '.join(problems) or 'AMQP_URL is empty'}")

@@ -1,8 +1,12 @@
 """Events that the broker refuses or has no queue for."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from eventbus.testing import wait_until
 from eventbus.testing.broker import Broker
 
@@ -61,24 +65,91 @@ def test_full_queue_gives_its_neighbours_few_copies(
     assert copies <= 2 * len(put)
 
 
-def test_unroutable_rows_stay_with_an_alarm_until_a_queue_is_bound(
-    box: Any, broker: Broker, start_relay: Callable[..., Any], received: Callable[[Broker, str], list[str]]
+def test_link_stays_up_while_keys_are_held(
+    sqlite_box: Any, broker: Broker, tapped: Callable[[Broker], str], start_relay: Callable[..., Any]
 ) -> None:
-    """The broker returns them and then acks them: that ack is no sign of success."""
+    """A nack is an answer, and rows of a held key wait for their queue, not for the link."""
+    tapped(broker)
+    _full_queue(broker, "order.created.south")
+    relay = start_relay(sqlite_box, broker.amqp_url, progress_timeout_s=1.5, poll_s=0.1).wait_ready()
+    sqlite_box.put(1000, region="south")
+
+    wait_until(lambda: len(relay.log("broker refuses events")) >= 4, 30, "holds longer than the time-out")
+
+    assert relay.metric("relay_held_keys") == 1
+    assert relay.metric("relay_links_lost_total") == 0
+
+
+def test_binding_of_the_archive_removed_is_bound_again_by_the_relay(
+    box: Any, broker: Broker, start_relay: Callable[..., Any]
+) -> None:
+    """Where no department listens either, every event comes back: they stay, with an alarm, until that is mended."""
     relay = start_relay(box, broker.amqp_url).wait_ready()
     with broker.channel() as channel:
         channel.queue_unbind(topology.ARCHIVE_FEED, topology.EVENTS, "#")
-        channel.queue_declare("north", durable=True)
-        channel.queue_bind("north", topology.EVENTS, "*.*.north")
-    put = box.put(3, region="south")
-    north = box.put(3, region="north")
+    put = box.put(20)
 
     alarm = relay.wait_log("broker refuses events")
-    wait_until(lambda: relay.metric("relay_returned_total"), 20, "returns are counted")
-    wait_until(lambda: box.event_ids() == put, 20, "the routable rows are gone, the others stay")
-    assert (alarm["level"], alarm["routing_key"]) == ("error", "order.created.south")
-    with broker.channel() as channel:
-        channel.queue_bind("north", topology.EVENTS, "#")
+    relay.wait_log("bound again what all share")
     box.wait_empty()
 
+    assert (alarm["level"], alarm["routing_key"]) == ("error", "order.created.north")
+    assert relay.metric("relay_returned_total") >= 20
+    assert relay.metric("relay_links_lost_total") == 0
+    assert broker.bindings(topology.ARCHIVE_FEED) == {(topology.EVENTS, "#")}
+    assert _archived(broker, len(put)) == set(put)
+
+
+def _archived(broker: Broker, count: int) -> set[str]:
+    with broker.channel() as channel:
+        channel.basic_qos(prefetch_count=100)
+        seen: set[str] = set()
+        for method, properties, _ in channel.consume(
+            topology.ARCHIVE_STREAM, arguments={"x-stream-offset": "first"}, inactivity_timeout=20
+        ):
+            assert method is not None, f"{len(seen)} of {count} are archived"
+            channel.basic_ack(method.delivery_tag)
+            seen.add(properties.message_id)
+            if len(seen) == count:
+                break
+    return seen
+
+
+def test_user_without_the_right_to_bind_keeps_unroutable_rows_until_a_queue_is_bound(
+    sqlite_box: Any, broker: Broker, start_relay: Callable[..., Any], received: Callable[[Broker, str], list[str]]
+) -> None:
+    """The broker returns them and then acks them: that ack is no sign of success."""
+    broker.declare_shared()
+    with publishing_user(broker) as url:
+        relay = start_relay(sqlite_box, url).wait_ready()
+        with broker.channel() as channel:
+            channel.queue_unbind(topology.ARCHIVE_FEED, topology.EVENTS, "#")
+            channel.queue_declare("north", durable=True)
+            channel.queue_bind("north", topology.EVENTS, "*.*.north")
+        put = sqlite_box.put(3, region="south")
+        north = sqlite_box.put(3, region="north")
+
+        wait_until(lambda: len(relay.log("broker refuses events")) >= 2, 20, "a probe comes back too")
+        wait_until(lambda: sqlite_box.event_ids() == put, 20, "the routable rows are gone, the others stay")
+        (told,) = relay.log("topology is incomplete")
+        assert told["reason"].endswith("run bus topology declare")
+        with broker.channel() as channel:
+            channel.queue_bind("north", topology.EVENTS, "#")
+        sqlite_box.wait_empty()
+
     assert set(received(broker, "north")) == set(put + north)
+
+
+@contextmanager
+def publishing_user(broker: Broker) -> Iterator[str]:
+    """The AMQP URL of a user who may publish events and nothing else."""
+    name, password = f"relay-{secrets.token_hex(4)}", secrets.token_urlsafe(16)
+    api = f"{broker.management_url}/api"
+    requests.put(f"{api}/users/{name}", json={"password": password, "tags": ""}, timeout=10).raise_for_status()
+    rights = {"configure": "^$", "write": "^events$", "read": "^$"}
+    requests.put(f"{api}/permissions/{broker.vhost}/{name}", json=rights, timeout=10).raise_for_status()
+    parts = urlsplit(broker.amqp_url)
+    try:
+        yield parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
+    finally:
+        requests.delete(f"{api}/users/{name}", timeout=10).raise_for_status()

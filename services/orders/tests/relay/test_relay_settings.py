@@ -30,6 +30,8 @@ def test_hosts_are_separated_by_commas(tmp_path: Path) -> None:
     [
         ("amqp_url", "http://127.0.0.1/", "amqp:// or amqps://"),
         ("amqp_url", "amqp://127.0.0.1/?heartbeat=often", "AMQP URLs that can be read"),
+        ("amqp_ca", "nowhere.pem", "a file with the CA's certificate (No such file"),
+        ("amqp_ca", __file__, "a file with the CA's certificate"),
         ("database_url", "mysql://127.0.0.1/orders", "sqlite:///file or postgresql://"),
         ("claims", 0, "greater than or equal to 1"),
         ("confirm_timeout_s", 0, "greater than 0"),
@@ -51,6 +53,15 @@ def test_shipped_configuration_is_valid() -> None:
     shipped = Path(__file__).parents[2] / "config.yaml"
 
     assert load(RelaySettings, shipped, {"RELAY_PORT": "18001"}).health_port == 18001
+
+
+def test_environment_reaches_what_an_operator_tunes() -> None:
+    shipped = Path(__file__).parents[2] / "config.yaml"
+
+    settings = load(RelaySettings, shipped, {"HEARTBEAT_S": "30", "RELAY_DRAIN_S": "9", "RELAY_CLAIMS": "5"})
+
+    assert (settings.heartbeat_s, settings.drain_s, settings.claims) == (30, 9, 5)
+    assert settings.amqp_ca is None
 
 
 @pytest.fixture

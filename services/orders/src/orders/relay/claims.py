@@ -86,8 +86,7 @@ class Claimant:
         if not claim.rows:
             if key is not None:
                 self._refusals.accepted(key)
-            elif not held:
-                self._on_progress()
+            self._on_progress()  # keys that are held are not the link's fault
             return None
         self._metrics.claims.inc()
         if key is None and len(claim.rows) == limit:

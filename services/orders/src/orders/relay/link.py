@@ -11,6 +11,7 @@ from eventbus.logs import get_logger
 from eventbus.topology import EVENTS
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel
+from pika.exceptions import AMQPError
 from pika.spec import Basic
 
 from orders.relay.batch import Batch, Row
@@ -46,7 +47,8 @@ class Link:
         prepare: Callable[[pika.URLParameters, Callable[[Exception | None], None]], None],
         on_open: Callable[[], None],
         on_shut: Callable[[], None],
-        on_confirm: Callable[[], None],
+        on_answer: Callable[[], None],
+        on_return: Callable[[pika.URLParameters], None],
     ) -> None:
         """
         Args:
@@ -54,7 +56,8 @@ class Link:
             prepare: makes what is missing on the broker, then calls back from any thread, with the error if any.
             on_open: the link takes messages from now on.
             on_shut: it does not any more: lost, or blocked by the broker.
-            on_confirm: the broker confirmed something.
+            on_answer: the broker confirmed or refused something.
+            on_return: the broker had no queue for an event; on which host that was.
         """
         self._loop = loop
         self._hosts = hosts
@@ -62,7 +65,7 @@ class Link:
         self._metrics = metrics
         self._confirm_timeout_s = confirm_timeout_s
         self._prepare = prepare
-        self._on_open, self._on_shut, self._on_confirm = on_open, on_shut, on_confirm
+        self._on_open, self._on_shut, self._on_answer, self._on_returned = on_open, on_shut, on_answer, on_return
         self._prepared = False
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None  # while it takes messages
@@ -150,29 +153,20 @@ class Link:
 
     def _publish(self, batch: Batch) -> None:
         channel = self._channel
-        if channel is None or self._blocked:
+        if channel is None or not channel.is_open or self._blocked:
             batch.lose()
             return
         if not self._unconfirmed:
             self._heard_at = time.monotonic()
         now = int(time.time())
-        for row in batch.rows:
-            self._unconfirmed[self._next_tag] = (batch, row)
-            self._next_tag += 1
-            channel.basic_publish(
-                EVENTS,
-                row.routing_key,
-                row.body,
-                pika.BasicProperties(
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=PERSISTENT,
-                    message_id=row.event_id,
-                    timestamp=now,
-                    type=event_type(row.routing_key),
-                    app_id=APP_ID,
-                ),
-                mandatory=True,
-            )
+        try:
+            for row in batch.rows:
+                _publish_row(channel, row, now)
+                self._unconfirmed[self._next_tag] = (batch, row)
+                self._next_tag += 1
+        except AMQPError as error:  # the rows go out again, those sent already too: their confirms may never come
+            batch.lose()
+            self.drop(f"cannot publish: {describe(error)}")
 
     def _on_return(
         self, _channel: Channel, method: Basic.Return, properties: pika.BasicProperties, _body: bytes
@@ -180,6 +174,7 @@ class Link:
         # its ack follows, as if it had been sent. Two copies of one event share their fate, so counting them is enough
         returned = (str(properties.message_id), str(method.routing_key))
         self._returned[returned] = self._returned.get(returned, 0) + 1
+        self._on_returned(self._hosts[self._host])
 
     def _on_ack_or_nack(self, frame: Any) -> None:
         method = frame.method
@@ -203,9 +198,9 @@ class Link:
             else:
                 batch.confirm(row)
         self._heard_at = time.monotonic()
+        self._on_answer()
         if acked:
             self._back_off_s = BACK_OFF_MIN_S
-            self._on_confirm()
 
     def _was_returned(self, row: Row) -> bool:
         key = (row.event_id, row.routing_key)
@@ -237,6 +232,8 @@ class Link:
         # connection.close() waits for an answer that a silent broker does not give; pika offers nothing else in
         # public, and its own heartbeat checker ends a connection like this
         assert self._connection is not None
+        self._heard_at = time.monotonic()
+        self._shut()  # the loss is told in a later turn of the loop: nothing may be published until then
         self._connection._terminate_stream(LinkDroppedError(reason))
 
     def _on_blocked(self) -> None:
@@ -254,6 +251,7 @@ class Link:
             self._on_open()
 
     def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
+        self._channel = None
         if channel.connection.is_open and self._on_closed is None:
             if getattr(reason, "reply_code", None) == NOT_FOUND:
                 self._prepared = False  # the exchange is gone: make it again
@@ -288,6 +286,23 @@ class Link:
         self._host = (self._host + 1) % len(self._hosts)
         delay_s, self._back_off_s = self._back_off_s, min(self._back_off_s * 2, BACK_OFF_MAX_S)
         self._loop.call_later(delay_s, self.connect)
+
+
+def _publish_row(channel: Channel, row: Row, now: int) -> None:
+    channel.basic_publish(
+        EVENTS,
+        row.routing_key,
+        row.body,
+        pika.BasicProperties(
+            content_type=CONTENT_TYPE,
+            delivery_mode=PERSISTENT,
+            message_id=row.event_id,
+            timestamp=now,
+            type=event_type(row.routing_key),
+            app_id=APP_ID,
+        ),
+        mandatory=True,
+    )
 
 
 def describe(reason: Exception | str) -> str:

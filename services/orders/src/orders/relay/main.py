@@ -1,7 +1,7 @@
 """`python -m orders relay`."""
 
 from eventbus.logs import configure
-from eventbus.settings import config_path, exit_configuration, load_or_exit
+from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
 
 from orders.relay.health import AddressError
 from orders.relay.process import run
@@ -16,3 +16,5 @@ def main() -> int:
         return run(settings)
     except AddressError as error:
         exit_configuration(f"relay: health_port: {error}")
+    except SettingsError as error:
+        exit_configuration(str(error))

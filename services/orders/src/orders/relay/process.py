@@ -18,6 +18,7 @@ from orders.relay import broker
 from orders.relay.claims import Claimant
 from orders.relay.health import HealthServer
 from orders.relay.link import Link
+from orders.relay.mending import Mending
 from orders.relay.metrics import RelayMetrics
 from orders.relay.only_relay import OnlyRelay
 from orders.relay.outbox import open_outbox, sqlite_file
@@ -136,12 +137,19 @@ class Relay:
     # ------------------------------------------------------------------ starting
 
     def _make_link(self, settings: RelaySettings) -> Link:
-        hosts = [broker.parameters(url, heartbeat_s=settings.heartbeat_s) for url in settings.amqp_url]
+        hosts = [
+            broker.parameters(url, heartbeat_s=settings.heartbeat_s, ca=settings.amqp_ca) for url in settings.amqp_url
+        ]
         random.shuffle(hosts)
-        topology = broker.shared(settings)
+        topology = broker.SharedTopology(settings)
 
         def prepare(host: pika.URLParameters, done: Callable[[Exception | None], None]) -> None:
-            self._start_thread("declare", lambda: done(broker.ensure(host, topology)))
+            self._start_thread("declare", lambda: done(topology.ensure(host)))
+
+        def mend(host: pika.URLParameters) -> None:
+            self._start_thread("mend", lambda: topology.mend(host), mending.done)
+
+        mending = Mending(mend)
 
         return Link(
             self.loop,
@@ -151,7 +159,8 @@ class Relay:
             prepare=prepare,
             on_open=self._on_open,
             on_shut=self.work.shut,
-            on_confirm=self._on_progress,
+            on_answer=self._on_progress,
+            on_return=mending.on_return,
         )
 
     def _prepare_database(self) -> None:

@@ -1,5 +1,6 @@
 """What an operator may set for the relay."""
 
+import ssl
 from typing import Annotated, Any, ClassVar
 
 import pika
@@ -23,6 +24,8 @@ class RelaySettings(SectionSettings):
 
     amqp_url: Annotated[tuple[str, ...], BeforeValidator(comma_separated), Field(min_length=1)]
     """`amqp://` or `amqps://` URLs of the broker's hosts, comma-separated."""
+    amqp_ca: str | None = None
+    """File with the CA of `amqps` brokers; None: the machine's own."""
     database_url: str
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=8001, ge=0, le=65535)
@@ -59,6 +62,16 @@ class RelaySettings(SectionSettings):
                 pika.URLParameters(url)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"AMQP URLs that can be read: {error}") from None
+        return value
+
+    @field_validator("amqp_ca")
+    @classmethod
+    def _amqp_ca(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except OSError as error:  # ssl.SSLError is one: no certificate in it
+                raise ValueError(f"a file with the CA's certificate ({error.strerror or error})") from None
         return value
 
     @field_validator("database_url")
