@@ -10,8 +10,9 @@ import requests
 import sqlalchemy as sa
 from eventbus.department import Done, Later, Permanent, Transient
 from eventbus.department.ledger import Entry, Key, Ledger, advisory_lock, utcnow
-from eventbus.testing import an_event, wait_until
+from eventbus.testing import an_event, an_order, wait_until
 from sap_bridge import schema
+from sap_bridge.booking import _redacted
 from sap_bridge.settings import SalesArea
 from sap_sandbox.testing import RunningSandbox
 
@@ -324,3 +325,16 @@ def test_name_reaches_sap_as_it_is(sap: Any, make_booking: Any) -> None:
     make_booking(sap.url).book(an_event(customer_name=name))
 
     assert json.loads(sap.received("POST")[0].body)["to_Text"][0]["LongText"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "expected"),
+    [
+        ("Jane  Doe", "customer jane doe is blocked", "customer [name] is blocked"),
+        ("Jane Doe", "JANE DOE: JANE\nDOE", "[name]: [name]"),
+        ("e", "the e is here", "the [name] is here"),
+        ("J.P.", "for J.P. only", "for [name] only"),
+    ],
+)
+def test_customers_name_is_left_out_however_sap_spells_it(name: str, told: str, expected: str) -> None:
+    assert _redacted(told, an_order(customer_name=name)) == expected

@@ -9,6 +9,7 @@ SAP is asked, and booked again only if it shows nothing once the settle time has
 commit after our time-out.
 """
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ FINAL_STATES = (BOOKED,)
 LEASE_MARGIN_S = 10.0
 """By which the lease outlives the handler, and clocks of two machines may differ."""
 WAIT_S = 1.0
+STAMP_S = 1.0
+"""A stamp in the ledger may be that old when the request leaves."""
 """Until a row that another worker is about to finish is looked at again."""
 
 log = get_logger(__name__)
@@ -130,8 +133,23 @@ class Booking:
                 self._release(entry)
                 return Later(left_s, "SAP may still be booking this order")
         entry = self._sending(entry, sales_order)
-        answer = self._client.create(sales_order, deadline)
+
+        def stamp() -> None:
+            nonlocal entry
+            entry = self._stamped(entry)
+
+        answer = self._client.create(sales_order, deadline, stamp)
         return self._conclude(entry, order, answer)
+
+    def _stamped(self, entry: Entry) -> Entry:
+        """The settle time counts from the request, not from a login that took its time."""
+        assert entry.last_sent_at is not None
+        now = self._ledger.clock()
+        if now - entry.last_sent_at < timedelta(seconds=STAMP_S):
+            return entry
+        return self._transactions.run(
+            lambda connection: self._ledger.advance(connection, entry, SENDING, last_sent_at=now)
+        )
 
     def _sales_order(self, entry: Entry, order: OrderCreated) -> SalesOrder:
         try:
@@ -189,8 +207,12 @@ class Booking:
             for warning in answer.warnings:
                 log.warning("SAP booked with a warning", order=order.order_number, warning=_redacted(warning, order))
             return Done(self._booked(entry, answer).reference)
-        if answer.verdict is Verdict.UNKNOWN:
-            self._release(entry)
+        if answer.verdict is Verdict.UNKNOWN:  # the settle time counts from the end of the call
+            self._transactions.run(
+                lambda connection: self._ledger.advance(
+                    connection, entry, SENDING, release=True, last_sent_at=self._ledger.clock()
+                )
+            )
         elif answer.verdict is Verdict.PERMANENT:
             self._advance(entry, REJECTED, detail=reason)
         else:
@@ -228,5 +250,6 @@ def _address(sales_order: SalesOrder) -> dict[str, str]:
 
 
 def _redacted(text: str, order: OrderCreated) -> str:
-    """SAP quotes what it refuses: the customer's name must not reach logs and reasons."""
-    return text.replace(order.customer_name, "[name]")
+    """SAP quotes what it refuses: the customer's name must not reach logs and reasons, however SAP spells it."""
+    words = r"\s+".join(map(re.escape, order.customer_name.split()))
+    return re.sub(rf"(?<!\w){words}(?!\w)", "[name]", text, flags=re.IGNORECASE)[:DETAIL_CHARACTERS_MAX]

@@ -56,11 +56,18 @@ class SapClient:
             self._fetch_login, lambda: Answer(Verdict.RETRY, "not sent: no login in time")
         )
 
-    def create(self, order: SalesOrder, deadline: float) -> Answer:
-        """Book the sales order, with new logins where SAP wants them. `deadline`: of `time.monotonic()`."""
+    def create(self, order: SalesOrder, deadline: float, before_sending: Callable[[], None] = lambda: None) -> Answer:
+        """Book the sales order, with new logins where SAP wants them.
+
+        Args:
+            order: the document.
+            deadline: of `time.monotonic()`.
+            before_sending: called before each request, when the login is there. What it raises ends the call.
+        """
         body = json.dumps(order.document, ensure_ascii=False).encode()
 
         def post(login: Login) -> tuple[Answer, Signal]:
+            before_sending()
             headers = {
                 "X-CSRF-Token": login.token,
                 "Content-Type": "application/json",

@@ -1,7 +1,6 @@
 """`python -m orders gateway`: puts the gateway together and serves it."""
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -11,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 from eventbus.logs import get_logger
-from eventbus.settings import config_path, load_or_exit
+from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
 from fastapi import FastAPI
 
 from eventbus import database, logs
@@ -40,7 +39,11 @@ def main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after its drain: end with 0, not with -15
-    create_server(settings).run()
+    try:
+        server = create_server(settings)
+    except SettingsError as error:
+        exit_configuration(str(error))
+    server.run()
 
 
 class GatewayServer(uvicorn.Server):
@@ -83,7 +86,8 @@ def build(settings: GatewaySettings) -> Front:
     )
     reads = Reads(OrderReader(url), committer)
     place_order = PlaceOrder(committer, settings.default_region)
-    access_log = AccessLog(SERVICE, text=_text_logs()) if settings.access_log else None
+    logged = settings.access_log and logging.getLogger().isEnabledFor(logging.INFO)
+    access_log = AccessLog(SERVICE, text=logs.is_text(sys.stderr)) if logged else None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -96,10 +100,6 @@ def build(settings: GatewaySettings) -> Front:
 
     app = create_app(place_order, reads, committer, metrics, settings.default_region, lifespan)
     return Front(place_order, app, metrics, access_log)
-
-
-def _text_logs() -> bool:
-    return os.environ.get("LOG_FORMAT", "text" if sys.stderr.isatty() else "json") == "text"
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
