@@ -217,12 +217,24 @@ def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
     assert "BLOCKED-7" in parked.headers["bus-reason"]
 
 
-def test_wrong_configuration_ends_with_one_line_and_78(process_environ: dict[str, str]) -> None:
-    environ = process_environ | {"SAP_URL": "https://sap.example/srv"}
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"SAP_URL": "https://sap.example/srv"}, "SAP_SETTLE_S"),
+        ({"SAP_VERIFY": "/nonexistent.pem"}, "SAP_VERIFY"),
+        ({"SAP_VERIFY": __file__}, "SAP_VERIFY"),
+    ],
+    ids=["settle time", "no such file", "no certificates"],
+)
+def test_wrong_configuration_ends_with_one_line_and_78(
+    process_environ: dict[str, str], wrong: dict[str, str], named: str
+) -> None:
+    environ = process_environ | wrong
     ended = subprocess.run(
         [sys.executable, "-m", "sap_bridge"], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert ended.returncode == 78
+    assert "Traceback" not in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("configuration: ")
-    assert "SAP_SETTLE_S" in ended.stderr.splitlines()[-1]
+    assert named in ended.stderr.splitlines()[-1]

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import ssl
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -102,6 +103,16 @@ class SapSettings(Settings):
     sales_areas_override: Annotated[SalesAreas | None, BeforeValidator(_from_json)] = None
     materials: Annotated[Materials, BeforeValidator(_template_or_json)]
     materials_override: Annotated[Materials | None, BeforeValidator(_template_or_json)] = None
+
+    @field_validator("ca_file")
+    @classmethod
+    def _certificates(cls, ca_file: str | None) -> str | None:
+        if ca_file is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
+            except OSError as error:  # ssl.SSLError is one
+                raise ValueError(f"SAP_VERIFY: a file with certificates as PEM ({error.strerror})") from None
+        return ca_file
 
     @field_validator("sales_areas", "sales_areas_override")
     @classmethod
