@@ -49,12 +49,16 @@ def settings() -> Callable[..., SapSettings]:
 
 @dataclass
 class Reply:
-    """One answer of the scripted SAP; `act` replaces the answer by something that a network does."""
+    """One answer of the scripted SAP; `act` replaces the answer by something that a network does.
+
+    `meanwhile` is called when the request is there, before it is answered.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     act: str = ""
+    meanwhile: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -118,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         lower = {name.lower(): value for name, value in self.headers.items()}
         self.server.requests.append(Request(self.command, self.path, lower, body))
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        reply.meanwhile()
         if reply.act:
             self._act(reply.act)
             return

@@ -1,6 +1,7 @@
 """One order, one sales order: lost replies, crashes, repeats, races, and what the ledger says meanwhile."""
 
 import json
+import re
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +11,13 @@ import requests
 import sqlalchemy as sa
 from eventbus.department import Done, Later, Permanent, Transient
 from eventbus.department.ledger import Entry, Key, Ledger, advisory_lock, utcnow
-from eventbus.testing import an_event, an_order, wait_until
+from eventbus.testing import an_event, wait_until
 from sap_bridge import schema
-from sap_bridge.booking import _redacted
+from sap_bridge.redaction import redacted
 from sap_bridge.settings import SalesArea
 from sap_sandbox.testing import RunningSandbox
 
+LONG = "Maximiliane Bartholomea von und zu Hohenschwangau-Wittelsbach"
 CREATED = '{"d":{"SalesOrder":"4711"}}'
 
 
@@ -131,18 +133,107 @@ def test_nothing_found_after_the_settle_time_is_booked_again(
     assert entry_of(transactions, event).attempt == 2
 
 
-@pytest.mark.parametrize("status", [423, 409])
+@pytest.mark.parametrize(("status", "headers"), [(423, {}), (409, {}), (503, {"Retry-After": "1"})])
 def test_surely_not_executed_looks_up_but_does_not_wait(
-    sap: Any, make_booking: Any, ledger: Ledger, status: int
+    sap: Any, make_booking: Any, ledger: Ledger, status: int, headers: dict[str, str]
 ) -> None:
-    sap.posts = [type(sap.logins[0])(status), type(sap.logins[0])(201, {}, CREATED)]
-    booking = make_booking(sap.url, ledger)
+    sap.posts = [type(sap.logins[0])(status, headers), type(sap.logins[0])(201, {}, CREATED)]
     event = an_event()
+    with pytest.raises(Transient):
+        make_booking(sap.url, ledger).book(event)
+
+    assert make_booking(sap.url, ledger).book(event) == Done("4711")
+    steps = ["look-up" if "filter" in request.path else request.method for request in sap.requests if _counts(request)]
+    assert steps == ["POST", "look-up", "POST", "look-up"]
+
+
+def _counts(request: Any) -> bool:
+    return not request.path.endswith("/")  # a login
+
+
+def test_slow_login_and_slow_call_the_settle_time_counts_from_their_end(
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+) -> None:
+    event = an_event()
+    sent_ago: list[float] = []
+
+    def book_slowly() -> None:
+        sent = entry_of(transactions, event)
+        assert sent.state == "sending"
+        assert sent.last_sent_at is not None
+        sent_ago.append((clock() - sent.last_sent_at).total_seconds())
+        clock.pass_s(30)
+
+    sap.logins[0].meanwhile = lambda: clock.pass_s(40)
+    sap.posts = [type(sap.logins[0])(act="hang up", meanwhile=book_slowly)]
+    booking = make_booking(sap.url, ledger, settle_s=20)
     with pytest.raises(Transient):
         booking.book(event)
 
+    early = booking.book(event)
+    assert isinstance(early, Later)
+    assert 15 < early.seconds <= 20
+    assert sent_ago[0] < 5
+    assert len(sap.received("POST")) == 1
+
+
+def test_order_taken_over_during_a_slow_login_is_not_sent_by_the_first(
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+) -> None:
+    event = an_event()
+
+    def take_over() -> None:
+        clock.pass_s(100)
+        key = Key(event.subject, event.type)
+        transactions.run(
+            lambda connection: ledger.claim(connection, key, event.id, "another", 90, final_states=("booked",))
+        )
+
+    sap.logins[0].meanwhile = take_over
+    sap.posts = [type(sap.logins[0])(201, {}, CREATED)]
+
+    outcome = make_booking(sap.url, ledger).book(event)
+
+    assert outcome == Later(1.0, "another worker has taken over")
+    assert sap.received("POST") == []
+    assert entry_of(transactions, event).owner == "another"
+
+
+@pytest.mark.parametrize("earlier", ["999", "10000"])
+def test_earlier_call_commits_after_the_settle_time_the_duplicate_is_told(
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, earlier: str
+) -> None:
+    event = an_event()
+    sap.posts = [type(sap.logins[0])(500), type(sap.logins[0])(201, {}, CREATED)]
+    sap.look_ups = [
+        type(sap.logins[0])(200, {}, results()),
+        type(sap.logins[0])(200, {}, results((earlier, event.subject), ("4711", event.subject))),
+    ]
+    booking = make_booking(sap.url, ledger)
+    with pytest.raises(Transient):
+        booking.book(event)
+    clock.pass_s(10)
+
+    first, second = sorted((earlier, "4711"), key=int)
+    expected = Done(first, f"possible duplicate: SAP also has {second}")
+    assert booking.book(event) == expected
+    assert booking.book(event) == expected
+    assert len(sap.received("POST")) == 2
+
+
+def test_look_up_after_booking_again_fails_the_order_is_booked(
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+) -> None:
+    event = an_event()
+    sap.posts = [type(sap.logins[0])(500), type(sap.logins[0])(201, {}, CREATED)]
+    sap.look_ups = [type(sap.logins[0])(200, {}, results()), type(sap.logins[0])(500)]
+    booking = make_booking(sap.url, ledger)
+    with pytest.raises(Transient):
+        booking.book(event)
+    clock.pass_s(10)
+
     assert booking.book(event) == Done("4711")
-    assert len(sap.received("GET", "filter")) == 1
+    assert entry_of(transactions, event).state == "booked"
 
 
 def test_process_dies_between_booking_and_commit_the_next_one_finds_it(
@@ -330,6 +421,12 @@ def test_name_reaches_sap_as_it_is(sap: Any, make_booking: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "told", "expected"),
     [
+        ("Daníel", "value 'DANÍEL' of Daníels", "value '[name]' of Daníels"),
+        ("张伟", "客户张伟的订单", "客户[name]的订单"),
+        ("(Jo)", "for x(Jo)y", "for x[name]y"),
+        (LONG, f"{LONG[:50]} is too long", "[name] is too long"),
+        (LONG, f"'{LONG.upper()}' is too long", "'[name]' is too long"),
+        ("🎉" * 30, f"{'🎉' * 25} is too long", "[name] is too long"),
         ("Jane  Doe", "customer jane doe is blocked", "customer [name] is blocked"),
         ("Jane Doe", "JANE DOE: JANE\nDOE", "[name]: [name]"),
         ("e", "the e is here", "the [name] is here"),
@@ -337,4 +434,30 @@ def test_name_reaches_sap_as_it_is(sap: Any, make_booking: Any) -> None:
     ],
 )
 def test_customers_name_is_left_out_however_sap_spells_it(name: str, told: str, expected: str) -> None:
-    assert _redacted(told, an_order(customer_name=name)) == expected
+    assert redacted(told, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("e", "the one e here " * 200),
+        ("Jane  van\u3000Dijk", "refused: JANE VAN\n DIJK"),
+        (LONG, f"{LONG[:50]} is too long"),
+    ],
+    ids=["one letter, long text", "spelled in another way", "cut off"],
+)
+def test_refused_with_the_customers_name_is_rejected_once_and_without_it(
+    sap: Any, make_booking: Any, transactions: Any, name: str, told: str
+) -> None:
+    event = an_event(customer_name=name)
+    refusal = json.dumps({"error": {"code": "X/1", "message": {"value": told}}})
+    sap.posts = [type(sap.logins[0])(400, {}, refusal)]
+
+    with pytest.raises(Permanent) as refused:
+        make_booking(sap.url).book(event)
+
+    rejected = entry_of(transactions, event)
+    assert (rejected.state, rejected.detail) == ("rejected", refused.value.reason)
+    assert "[name]" in refused.value.reason
+    assert len(refused.value.reason) <= 500
+    assert not re.search(r"\be\b|jane|dijk|barthol", refused.value.reason, re.IGNORECASE)

@@ -229,7 +229,29 @@ def test_pace_spreads_calls_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sap_bridge.pace.time.sleep", slept.append)
     pace, none = Pace(4), Pace(0)
     for _ in range(3):
-        pace.wait()
-        none.wait()
+        assert pace.wait(until=101)
+        assert none.wait(until=101)
 
     assert slept == [0.0, 0.25, 0.5]
+
+
+def test_pace_turn_after_the_deadline_is_not_waited_for_nor_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("sap_bridge.pace.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("sap_bridge.pace.time.sleep", slept.append)
+    pace = Pace(0.1)
+
+    assert [pace.wait(until=109), pace.wait(until=109), pace.wait(until=111)] == [True, False, True]
+    assert slept == [0.0, 10.0]
+
+
+def test_pace_leaves_no_time_nothing_is_sent_and_the_slot_is_free_again(
+    sap: Any, client_of: Callable[..., SapClient]
+) -> None:
+    client = client_of(sap.url, max_concurrency=1, max_rps=0.1)
+
+    began = time.monotonic()
+    answers = [client.find("A", "1", "1710", began + 5) for _ in range(2)]
+
+    assert answers == [Answer(Verdict.RETRY, "not sent: no time left")] * 2
+    assert len(sap.requests) == 1  # the login had the only turn

@@ -9,7 +9,6 @@ SAP is asked, and booked again only if it shows nothing once the settle time has
 commit after our time-out.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,9 +34,10 @@ from eventbus.logs import get_logger
 from sqlalchemy.engine import Connection, Engine
 
 from sap_bridge import metrics
-from sap_bridge.client import Answer, Found, SapClient
+from sap_bridge.client import Answer, Found, SapClient, in_order
 from sap_bridge.errors import Verdict
 from sap_bridge.mapping import Mapping, MappingError, SalesOrder
+from sap_bridge.redaction import redacted
 from sap_bridge.settings import MARGIN_S
 
 SENDING, BOOKED, REJECTED = "sending", "booked", "rejected"
@@ -46,9 +46,9 @@ FINAL_STATES = (BOOKED,)
 LEASE_MARGIN_S = 10.0
 """By which the lease outlives the handler, and clocks of two machines may differ."""
 WAIT_S = 1.0
-STAMP_S = 1.0
-"""A stamp in the ledger may be that old when the request leaves."""
 """Until a row that another worker is about to finish is looked at again."""
+STAMP_S = 1.0
+"""So old may the ledger's `last_sent_at` be when the request leaves: most requests need no second commit."""
 
 log = get_logger(__name__)
 Result = TypeVar("Result")
@@ -128,10 +128,12 @@ class Booking:
         if entry.last_sent_at is not None or self._limits.look_up_always:
             found = self._look_up(entry, sales_order, order, deadline)
             if found.numbers:
-                return self._found(entry, found)
+                metrics.FOUND_BY_LOOK_UP.inc()
+                return self._booked(entry, found.numbers)
             if (left_s := self._settle_left_s(entry)) > 0:
                 self._release(entry)
                 return Later(left_s, "SAP may still be booking this order")
+        earlier = entry
         entry = self._sending(entry, sales_order)
 
         def stamp() -> None:
@@ -139,13 +141,17 @@ class Booking:
             entry = self._stamped(entry)
 
         answer = self._client.create(sales_order, deadline, stamp)
-        return self._conclude(entry, order, answer)
+        if answer.verdict is not Verdict.BOOKED or answer.number is None:
+            self._not_booked(entry, order, answer)
+        self._log_warnings(order, answer)
+        return self._booked(entry, self._numbers(earlier, sales_order, order, answer.number, deadline))
 
     def _stamped(self, entry: Entry) -> Entry:
-        """The settle time counts from the request, not from a login that took its time."""
-        assert entry.last_sent_at is not None
+        """The row as it has to be when the request leaves: the settle time counts from now, not from before a login or
+        a wait for a slot; and it must still be ours.
+        """
         now = self._ledger.clock()
-        if now - entry.last_sent_at < timedelta(seconds=STAMP_S):
+        if entry.last_sent_at is not None and now - entry.last_sent_at < timedelta(seconds=STAMP_S):
             return entry
         return self._transactions.run(
             lambda connection: self._ledger.advance(connection, entry, SENDING, last_sent_at=now)
@@ -162,23 +168,43 @@ class Booking:
             raise Permanent(str(error)) from error
 
     def _look_up(self, entry: Entry, sales_order: SalesOrder, order: OrderCreated, deadline: float) -> Found:
-        # where it was sent to, though the mapping may have changed since
-        sent = {"reference": sales_order.reference} | _address(sales_order) | dict(entry.extra)
-        found = self._client.find(sent["reference"], sent["sold_to"], sent["organization"], deadline)
+        found = self._find(entry, sales_order, deadline)
         if isinstance(found, Answer):
             self._release(entry)
-            self._raise(found, "look-up: " + _redacted(found.reason, order))
+            self._raise(found, redacted(f"look-up: {found.reason}", order.customer_name))
         return found
 
-    def _found(self, entry: Entry, found: Found) -> Done:
-        metrics.FOUND_BY_LOOK_UP.inc()
-        number, *others = found.numbers
+    def _find(self, entry: Entry, sales_order: SalesOrder, deadline: float) -> Found | Answer:
+        # where it was sent to, though the mapping may have changed since
+        sent = {"reference": sales_order.reference} | _address(sales_order) | dict(entry.extra)
+        return self._client.find(sent["reference"], sent["sold_to"], sent["organization"], deadline)
+
+    def _numbers(
+        self, earlier: Entry, sales_order: SalesOrder, order: OrderCreated, number: str, deadline: float
+    ) -> tuple[str, ...]:
+        """The number of a booking that worked, and those that earlier calls have left behind; lowest first."""
+        if earlier.last_sent_at is None:
+            return (number,)
+        found = self._find(earlier, sales_order, deadline)
+        if isinstance(found, Answer):  # booked it is all the same
+            reason = redacted(found.reason, order.customer_name)
+            log.warning("booked again, not looked up for a duplicate", order=order.order_number, reason=reason)
+            return (number,)
+        return in_order({number, *found.numbers})
+
+    def _booked(self, entry: Entry, numbers: tuple[str, ...]) -> Done:
+        number, *others = numbers
         detail = None
         if others:
             metrics.DUPLICATES.inc()
             detail = f"possible duplicate: SAP also has {', '.join(others)}"[:DETAIL_CHARACTERS_MAX]
-            log.error("possible duplicate in SAP", order=entry.order_number, sales_orders=found.numbers)
-        booked = self._advance(entry, BOOKED, reference=number, detail=detail)
+            log.error("possible duplicate in SAP", order=entry.order_number, sales_orders=numbers)
+        try:
+            booked = self._advance(entry, BOOKED, reference=number, detail=detail)
+        except Exception:
+            # the next worker finds it in SAP
+            log.warning("booked, but not in the ledger", order=entry.order_number, sales_order=number)
+            raise
         return Done(booked.reference, booked.detail)
 
     def _settle_left_s(self, entry: Entry) -> float:
@@ -201,12 +227,13 @@ class Booking:
             )
         )
 
-    def _conclude(self, entry: Entry, order: OrderCreated, answer: Answer) -> Done:
-        reason = _redacted(answer.reason, order)
-        if answer.verdict is Verdict.BOOKED:
-            for warning in answer.warnings:
-                log.warning("SAP booked with a warning", order=order.order_number, warning=_redacted(warning, order))
-            return Done(self._booked(entry, answer).reference)
+    def _log_warnings(self, order: OrderCreated, answer: Answer) -> None:
+        for warning in answer.warnings:
+            text = redacted(warning, order.customer_name)
+            log.warning("SAP booked with a warning", order=order.order_number, warning=text)
+
+    def _not_booked(self, entry: Entry, order: OrderCreated, answer: Answer) -> NoReturn:
+        reason = redacted(answer.reason, order.customer_name)
         if answer.verdict is Verdict.UNKNOWN:  # the settle time counts from the end of the call
             self._transactions.run(
                 lambda connection: self._ledger.advance(
@@ -218,14 +245,6 @@ class Booking:
         else:
             self._advance(entry, NEW, detail=reason)
         self._raise(answer, reason)
-
-    def _booked(self, entry: Entry, answer: Answer) -> Entry:
-        try:
-            return self._advance(entry, BOOKED, reference=answer.number)
-        except Exception:
-            # the next worker finds it in SAP
-            log.warning("booked, but not in the ledger", order=entry.order_number, sales_order=answer.number)
-            raise
 
     def _raise(self, answer: Answer, reason: str) -> NoReturn:
         if answer.verdict in (Verdict.AUTH, Verdict.CONFIG):
@@ -247,9 +266,3 @@ class Booking:
 
 def _address(sales_order: SalesOrder) -> dict[str, str]:
     return {"sold_to": sales_order.sold_to, "organization": sales_order.organization}
-
-
-def _redacted(text: str, order: OrderCreated) -> str:
-    """SAP quotes what it refuses: the customer's name must not reach logs and reasons, however SAP spells it."""
-    words = r"\s+".join(map(re.escape, order.customer_name.split()))
-    return re.sub(rf"(?<!\w){words}(?!\w)", "[name]", text, flags=re.IGNORECASE)[:DETAIL_CHARACTERS_MAX]

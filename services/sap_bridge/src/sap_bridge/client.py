@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from sap_bridge.errors import CREATE_RULES, LOGIN_RULES, LOOK_UP_RULES, Rule, Si
 from sap_bridge.login import Login, Logins, cookie_header
 from sap_bridge.mapping import SalesOrder
 from sap_bridge.pace import Pause
+from sap_bridge.redaction import one_line
 from sap_bridge.settings import SapSettings
 from sap_bridge.transport import Transport
 
@@ -29,7 +30,7 @@ class Answer:
 
     verdict: Verdict
     reason: str
-    """One line. SAP may quote what was sent: redact it before it is logged."""
+    """SAP may quote what was sent, at any length: `redacted` before it is logged or kept."""
     status: int | None = None
     number: str | None = None
     """The sales order, of BOOKED."""
@@ -62,12 +63,11 @@ class SapClient:
         Args:
             order: the document.
             deadline: of `time.monotonic()`.
-            before_sending: called before each request, when the login is there. What it raises ends the call.
+            before_sending: called directly before each request leaves. What it raises ends the call.
         """
         body = json.dumps(order.document, ensure_ascii=False).encode()
 
         def post(login: Login) -> tuple[Answer, Signal]:
-            before_sending()
             headers = {
                 "X-CSRF-Token": login.token,
                 "Content-Type": "application/json",
@@ -82,6 +82,7 @@ class SapClient:
                 headers=headers | _cookie(login),
                 body=body,
                 timeout_s=self._settings.read_timeout_s,
+                before_sending=before_sending,
             )[:2]
 
         answer, signal = self._logged_in(post, deadline)
@@ -112,7 +113,7 @@ class SapClient:
             numbers = {str(row["SalesOrder"]) for row in rows if row["PurchaseOrderByCustomer"] == reference}
         except (TypeError, KeyError):
             return Answer(Verdict.RETRY, "SAP answered 200 with rows that are no sales orders", 200)
-        return Found(tuple(sorted(numbers, key=_numerically)))
+        return Found(in_order(numbers))
 
     def pause_left_s(self) -> float:
         """Seconds for which SAP wants to be left alone; 0: none."""
@@ -146,7 +147,7 @@ class SapClient:
             "login", LOGIN_RULES, deadline, path="/", headers={"X-CSRF-Token": "Fetch"}
         )
         if answer.verdict is not Verdict.OK:
-            log.warning("login at SAP failed", verdict=answer.verdict.value, reason=answer.reason)
+            log.warning("login at SAP failed", verdict=answer.verdict.value, reason=one_line(answer.reason))
             return replace(answer, reason=f"login: {answer.reason}")
         return Login(signal.headers["x-csrf-token"], cookie_header(cookies))
 
@@ -160,6 +161,7 @@ class SapClient:
         headers: dict[str, str],
         body: bytes | None = None,
         timeout_s: float | None = None,
+        before_sending: Callable[[], None] = lambda: None,
     ) -> tuple[Answer, Signal, list[str]]:
         started = time.monotonic()
         signal, cookies = self._transport.send(
@@ -169,6 +171,7 @@ class SapClient:
             body=body,
             timeout_s=timeout_s or self._settings.look_up_timeout_s,
             deadline=deadline,
+            before_sending=before_sending,
         )
         rule = decide(signal, rules, self._settings.transient_re)
         metrics.CALL_SECONDS.labels(call).observe(time.monotonic() - started)
@@ -187,5 +190,6 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _numerically(number: str) -> tuple[int, str]:
-    return (int(number) if number.isdecimal() else 0, number)
+def in_order(numbers: Collection[str]) -> tuple[str, ...]:
+    """Numbers of sales orders, lowest first."""
+    return tuple(sorted(numbers, key=lambda number: (int(number) if number.isdecimal() else 0, number)))

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-REASON_CHARACTERS_MAX = 400
 RETRY_AFTER_S_MAX = 3600.0
 SALES_ORDER_CHARACTERS_MAX = 10
 _FRAMEWORK_NOISE = ("/IWBEP/CX_MGW_BUSI_EXCEPTION", "/IWBEP/CX_MGW_TECH_EXCEPTION")
@@ -108,13 +107,11 @@ class Signal:
         return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), RETRY_AFTER_S_MAX)
 
     def reason(self) -> str:
-        """One line for people: SAP's words where there are any."""
+        """For people: SAP's words where there are any, as long as they are and with what they quote."""
         if self.status is None:
-            return self.failure[:REASON_CHARACTERS_MAX]
+            return self.failure
         message = self.message()
-        return " ".join(f"SAP answered {self.status}{f', {message}' if message else ''}".split())[
-            :REASON_CHARACTERS_MAX
-        ]
+        return f"SAP answered {self.status}{f', {message}' if message else ''}"
 
 
 Condition = Callable[[Signal, re.Pattern[str]], bool]
@@ -147,6 +144,11 @@ def _passes_by_itself(signal: Signal, transient: re.Pattern[str]) -> bool:
 
 def _token_required(signal: Signal, _transient: re.Pattern[str]) -> bool:
     return signal.headers.get("x-csrf-token", "").lower() == "required"
+
+
+def _in_saps_words(signal: Signal, _transient: re.Pattern[str]) -> bool:
+    message = signal.message()
+    return message is not None and message.code != "" and message.text != ""
 
 
 def _names_delay(signal: Signal, _transient: re.Pattern[str]) -> bool:
@@ -190,6 +192,9 @@ CREATE_RULES = (
     Rule((), Verdict.UNKNOWN, _no_answer),
     Rule((201,), Verdict.BOOKED, _names_sales_order),
     Rule(_SUCCESS, Verdict.UNKNOWN),
+    Rule((403,), Verdict.LOGIN, _token_required),
+    # the service has read the order: it means this one, such as a sales area without authorization
+    Rule((403, 404), Verdict.PERMANENT, _in_saps_words),
     *_SHARED,
     Rule((400,), Verdict.RETRY, _passes_by_itself),
     Rule((408, 425), Verdict.UNKNOWN),

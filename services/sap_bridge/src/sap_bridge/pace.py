@@ -45,12 +45,15 @@ class Pace:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def wait(self) -> None:
-        """Sleep until it is our turn."""
+    def wait(self, until: float) -> bool:
+        """Sleep until it is our turn; False at once if that comes after `until` (of `time.monotonic()`)."""
         if not self._interval_s:
-            return
+            return True
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
+            if turn > until:
+                return False
             self._next = turn + self._interval_s
         time.sleep(turn - now)
+        return True

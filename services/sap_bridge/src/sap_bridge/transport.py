@@ -4,7 +4,7 @@ import base64
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -49,6 +49,7 @@ class Transport:
         body: bytes | None = None,
         timeout_s: float,
         deadline: float,
+        before_sending: Callable[[], None] = lambda: None,
     ) -> tuple[Signal, list[str]]:
         """What came back, read wholly, and its `Set-Cookie` headers. Never raises for what the network does.
 
@@ -59,15 +60,18 @@ class Transport:
             body: JSON.
             timeout_s: longest silence of SAP.
             deadline: of `time.monotonic()`; the call is not begun, or cut short, where that comes first.
+            before_sending: called when the connection is there and nothing has left, of a request with a body. What it
+                raises ends the call.
         """
         if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             return Signal(None, failure="not sent: no free slot in time", sent=False), []
         try:
-            self._pace.wait()
+            in_time = self._pace.wait(deadline - CALL_S_MIN)
             left_s = deadline - time.monotonic()
-            if left_s < CALL_S_MIN:
+            if not in_time or left_s < CALL_S_MIN:
                 return Signal(None, failure="not sent: no time left", sent=False), []
-            return self._exchange(method, path, headers, body, min(timeout_s, left_s))
+            stream = None if body is None else _Body(body, before_sending)
+            return self._exchange(method, path, headers, stream, min(timeout_s, left_s))
         finally:
             self._slots.release()
 
@@ -76,9 +80,8 @@ class Transport:
         self._session.close()
 
     def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, read_s: float
+        self, method: str, path: str, headers: Mapping[str, str], stream: "_Body | None", read_s: float
     ) -> tuple[Signal, list[str]]:
-        stream = None if body is None else _Body(body)
         try:
             answer = self._session.request(
                 method,
@@ -99,16 +102,30 @@ class _Body(io.BytesIO):
 
     touched = False
 
+    def __init__(self, content: bytes, before_sending: Callable[[], None]) -> None:
+        super().__init__(content)
+        self.before_sending = before_sending
+
     def read(self, size: int | None = -1, /) -> bytes:
         self.touched = True
         return super().read(size)
 
 
-class _Idle:
-    """Part of a connection: it counts as dropped when it was idle for too long, so that the pool opens a new one."""
+class _Connection:
+    """Part of a connection: it tells a body when it is about to send, and counts as dropped when it was idle for too
+    long, so that the pool opens a new one.
+    """
 
     idle_s_max = CONNECTION_IDLE_S_MAX
     _answered_at: float | None = None
+    sock: Any
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
+        if isinstance(body, _Body):
+            if self.sock is None:
+                self.connect()  # type: ignore[attr-defined]
+            body.before_sending()
+        super().request(method, url, body, *args, **options)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
         try:
@@ -136,8 +153,8 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         limit = {"idle_s_max": self._idle_s_max}
-        http = type("_HTTP", (_Idle, HTTPConnection), limit)
-        https = type("_HTTPS", (_Idle, HTTPSConnection), limit)
+        http = type("_HTTP", (_Connection, HTTPConnection), limit)
+        https = type("_HTTPS", (_Connection, HTTPSConnection), limit)
         self.poolmanager.pool_classes_by_scheme = {
             "http": type("_HTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
             "https": type("_HTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
