@@ -122,7 +122,12 @@ def test_order_within_the_limits_is_accepted(shared_gateway: Any, situation: str
         ("unknown field", with_fields(colour="red"), 422, "colour"),
         ("unknown field, lone surrogate", BODY[:-1] + b', "\\ud800": 1}', 422, "\ud800"),
         ("name twice", BODY[:-1] + b', "customer_name": "E"}', 422, "customer_name"),
-        ("key twice, deep inside", BODY[:-1] + b', "x": [{"y": 1, "y": 1}]}', 422, "y"),
+        ("key twice, in an unknown field", BODY[:-1] + b', "x": [{"y": 1, "y": 1}]}', 422, "x"),
+        ("key twice, among ids", b'{"customer_name": "D", "product_ids": [{"a": 1, "a": 2}]}', 422, "product_ids"),
+        ("5,000 digits as name", b'{"customer_name": %b, "product_ids": [1]}' % (b"1" * 5000), 422, "customer_name"),
+        ("5,000 digits in an unknown field", BODY[:-1] + b', "x": -%b}' % (b"1" * 5000), 422, "x"),
+        ("5,000 digits alone", b"1" * 5000, 422, None),
+        ("5,000 digits in no JSON", b"[%b," % (b"1" * 5000), 400, None),
     ],
 )
 def test_order_outside_the_limits_is_refused_by_field(
@@ -136,6 +141,20 @@ def test_order_outside_the_limits_is_refused_by_field(
     assert field is None or field in problem["detail"]
     assert "connection" not in response.headers
     assert rows(shared_gateway.database_url, "SELECT count(*) FROM orders") == before
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"customer_name": "D", "product_ids": [{"a": 1, "a": 2}]}', "#/product_ids/0"),
+        (b'{"customer_name": "D", "product_ids": [2, %b]}' % (b"1" * 5000), "#/product_ids/1"),
+        (b'{"customer_name": %b, "product_ids": [2]}' % (b"1" * 5000), "#/customer_name"),
+        (BODY[:-1] + b', "region": "a"}', "#/region"),
+    ],
+)
+def test_pointer_leads_to_the_value_at_fault(shared_gateway: Any, body: bytes, pointer: str) -> None:
+    problem = assert_problem(shared_gateway.client.post("/orders", content=body, headers=JSON), 422)
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
 def test_all_fields_at_fault_are_named_at_once(shared_gateway: Any) -> None:
