@@ -263,6 +263,22 @@ def test_empty_lines_alone_do_not_keep_a_connection(start_gateway: Callable[...,
         assert connection.recv(1000) == b""
 
 
+def test_request_answered_before_its_end_leaves_the_connection_open_for_its_idle_time(
+    start_gateway: Callable[..., Any], sqlite_url: str
+) -> None:
+    gateway = start_gateway(sqlite_url, message_timeout_s=0.3, keep_alive_s=2).wait_for_database()
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\n" + LENGTH + BODY[:-1])
+        assert answer(connection)[0] == 404
+        connection.sendall(BODY[-1:])
+        silent = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+        assert silent.recv(10) == b"", "a request's time is over"
+        silent.close()
+        connection.sendall(HEAD + LENGTH + BODY)
+        assert answer(connection)[0] == 201
+        assert connection.recv(10) == b"", "the idle time is over"
+
+
 def test_client_that_half_closes_gets_its_answer(connect: Callable[[], socket.socket]) -> None:
     connection = connect()
     connection.sendall(HEAD + LENGTH + BODY)

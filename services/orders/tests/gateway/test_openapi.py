@@ -72,7 +72,18 @@ def test_answers_are_documented_and_have_the_documented_fields(shared_gateway: A
         assert answer.headers["content-type"] in media_types
     read = shared_gateway.client.get(placed.headers["location"]).json()
     assert set(read) == set(schemas["OrderView"]["properties"])
-    assert set(document["paths"]["/orders/{order_number}"]["get"]["responses"]) == {"200", "404", "503"}
+    assert set(document["paths"]["/orders/{order_number}"]["get"]["responses"]) == {"200", "404", "431", "500", "503"}
+
+
+def test_every_operation_documents_what_any_request_may_get(document: dict[str, Any]) -> None:
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for operation in operations:
+        assert {"431", "500"} <= set(operation["responses"])
+        if "503" in operation["responses"]:
+            assert set(operation["responses"]["503"]["headers"]) == {"Retry-After"}
+    placed = document["components"]["schemas"]["PlacedOrder"]["properties"]["status"]
+    assert placed["const"] == "received"
+    assert "done" in document["components"]["schemas"]["OrderView"]["properties"]["status"]["enum"]
 
 
 def test_every_reference_in_the_document_is_there(document: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from eventbus.testing.waiting import wait_until
 
@@ -65,6 +66,11 @@ def up(port: int) -> Callable[[], bool]:
     return lambda: wait_until(is_up, 30, "the gateway is up")
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_sigterm_answers_what_is_under_way_and_exits_0(start_process: Start, up: Any, port: int) -> None:
     process = start_process()
     up()
@@ -88,6 +94,27 @@ def test_half_sent_request_does_not_hold_up_the_end_for_ever(start_process: Star
         half.sendall(HEAD + BODY[:-1])
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_sigterm_ends_the_wait_for_another_process_that_migrates(
+    start_process: Start, postgresql: str, port: int
+) -> None:
+    with psycopg.connect(postgresql, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(2821)")
+        process = start_process(DATABASE_URL=postgresql)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orders migration'"
+        wait_until(lambda: other.execute(waiting).fetchone() == (1,), 30, "the gateway waits for its turn")
+        wait_until(lambda: listens(port), 30, "the gateway listens")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_requests_are_logged_only_when_info_is(start_process: Start, up: Any, log: Path) -> None:
+    process = start_process(LOG_LEVEL="warning")
+    up()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert log.read_text() == ""
 
 
 def test_log_has_a_line_a_request_and_no_name(start_process: Start, up: Any, port: int, log: Path) -> None:

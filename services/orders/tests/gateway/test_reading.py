@@ -1,12 +1,17 @@
 """`GET /orders/{number}`: the order, its status, its departments."""
 
+import asyncio
 import json
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from orders.gateway import app, reads
+from orders.store.reading import READERS, OrderReader
 from orders.store.tables import departments, orders, progress
 
 from eventbus import database
@@ -125,6 +130,67 @@ def test_head_answers_like_get_without_a_body(gateway: Any) -> None:
     assert head.content == b""
     assert head.headers["content-length"] == get.headers["content-length"]
     assert gateway.client.head("/orders/nonsense").status_code == 404
+
+
+def test_many_readers_at_once_are_all_answered(shared_gateway: Any) -> None:
+    number = shared_gateway.place()
+    answers = asyncio.run(_read_many(shared_gateway.port, number, 400))
+    assert Counter(answers) == {200: 400}
+
+
+def test_too_many_readers_are_told_so(shared_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = shared_gateway.place()
+    monkeypatch.setattr(reads, "READS_PENDING_MAX", 0)
+    refused = shared_gateway.client.get(f"/orders/{number}")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["type"] == "urn:order-bus:problem:too-busy"
+    monkeypatch.undo()
+    assert shared_gateway.client.get(f"/orders/{number}").status_code == 200
+
+
+def test_readers_that_gave_up_leave_their_turns_to_others(shared_gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = shared_gateway.place()
+    stuck, begun = threading.Event(), []
+    read = OrderReader._read
+
+    def held(reader: OrderReader, wanted: str) -> Any:
+        begun.append(wanted)
+        assert stuck.wait(30)
+        return read(reader, wanted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderReader, "_read", held)
+        patch.setattr(reads, "READ_WAIT_S", 0.5)
+        answers = asyncio.run(_read_many(shared_gateway.port, number, 50))
+        stuck.set()
+    assert Counter(answers) == {503: 50}
+    assert shared_gateway.client.get(f"/orders/{number}").status_code == 200
+    assert len(begun) == READERS, "what nobody waits for is not read"
+
+
+@pytest.mark.parametrize("path", ["/orders/7KQ2-M9XD-4TWE", "/metrics"])
+def test_bug_is_a_problem_like_any_other(shared_gateway: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(OrderReader, "read", broken)
+    monkeypatch.setattr(app, "generate_latest", broken)
+    response = shared_gateway.client.get(path)
+    assert response.status_code == response.json()["status"] == 500
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def _read_many(port: int, number: str, times: int) -> list[int]:
+    """The status of each answer to that many requests at once, each on a connection of its own."""
+
+    async def read() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /orders/{number} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return int(answer.split()[1])
+
+    return await asyncio.gather(*(read() for _ in range(times)))
 
 
 def test_names_are_not_left_in_caches(gateway: Any) -> None:

@@ -94,7 +94,7 @@ def create_app(
 
 def _add_orders(app: FastAPI, reads: Reads) -> None:
     not_found = openapi.problem_response("no such order")
-    unavailable = openapi.problem_response("the database cannot be read now")
+    unavailable = openapi.retry_later("the database cannot be read now, or too many requests at once")
 
     @app.get(
         "/orders/{order_number}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -41,13 +42,14 @@ class GroupCommitter:
 
     Args:
         open_store: makes the store; called with what the store calls when the database cannot be reached.
-        upgrade: brings the schema up to date; raises while the database is away. Called at start and after each loss.
+        upgrade: brings the schema up to date; raises while the database is away. Called at start and after each loss,
+            with what says that it need not wait for another process's migration any more.
     """
 
     def __init__(
         self,
         open_store: Callable[[Callable[[], None]], OrderStore],
-        upgrade: Callable[[], None],
+        upgrade: Callable[[Callable[[], bool]], None],
         metrics: GatewayMetrics,
     ) -> None:
         self._open_store = open_store
@@ -59,6 +61,7 @@ class GroupCommitter:
         self._first_available = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing = threading.Event()
         self.available = False
         metrics.watch_orders(lambda: len(self._queue), lambda: len(self._in_flight))
 
@@ -72,6 +75,7 @@ class GroupCommitter:
 
     async def close(self) -> None:
         """End after the commit under way. What is queued still is refused."""
+        self._closing.set()
         self._refuse()
         for task in self._tasks:
             task.cancel()
@@ -168,7 +172,7 @@ class GroupCommitter:
         told = ""
         while True:
             try:
-                await self._loop.run_in_executor(self._thread, self._upgrade)
+                await self._loop.run_in_executor(self._thread, self._upgrade, self._closing.is_set)
             except (sa.exc.DBAPIError, OSError) as error:
                 reason = type(getattr(error, "orig", error)).__name__
                 if reason != told:

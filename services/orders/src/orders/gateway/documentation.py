@@ -47,11 +47,14 @@ def add_documentation(app: FastAPI, placed_order: type[BaseModel], default_regio
                 schemas.pop(unused, None)
             for path in schema["paths"].values():
                 for operation in path.values():
-                    operation["responses"].pop("422", None)
+                    operation["responses"].pop("422", None)  # the framework's, which is never given
             schemas["NewOrder"] = openapi.new_order_schema(default_region)
-            schemas["PlacedOrder"] = placed_order.model_json_schema(mode="serialization")
+            schemas["PlacedOrder"] = openapi.placed_order_schema(placed_order)
             schemas["Problem"] = openapi.problem_schema()
             schema["paths"] = {"/orders": {"post": openapi.place_order_operation()}} | schema["paths"]
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    operation["responses"] |= openapi.answers_of_all()
             app.openapi_schema = schema
         return app.openapi_schema
 

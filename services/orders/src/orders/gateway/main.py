@@ -82,7 +82,9 @@ def build(settings: GatewaySettings) -> Front:
     metrics = GatewayMetrics()
     url = settings.database_url
     committer = GroupCommitter(
-        lambda on_unreachable: open_store(url, on_unreachable), lambda: database.upgrade(url, "orders"), metrics
+        lambda on_unreachable: open_store(url, on_unreachable),
+        lambda give_up: database.upgrade(url, "orders", give_up),
+        metrics,
     )
     reads = Reads(OrderReader(url), committer)
     place_order = PlaceOrder(committer, settings.default_region)

@@ -4,6 +4,7 @@ from typing import Any
 
 from eventbus.contract.order import CUSTOMER_NAME_CHARACTERS_MAX, PRODUCT_ID_MAX, PRODUCT_IDS_MAX
 from eventbus.contract.routing import REGION_PATTERN
+from pydantic import BaseModel
 
 from orders.gateway.parsing import (
     BODY_BYTES_MAX,
@@ -80,13 +81,33 @@ def problem_response(description: str) -> dict[str, Any]:
     }
 
 
+def retry_later(description: str) -> dict[str, Any]:
+    """A documented 503."""
+    retry = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    return problem_response(description) | {"headers": retry}
+
+
+def answers_of_all() -> dict[str, Any]:
+    """The documented answers that any request may get."""
+    return {
+        "431": problem_response("the request's head is too large"),
+        "500": problem_response("the server failed, which it has logged"),
+    }
+
+
+def placed_order_schema(placed_order: type[BaseModel]) -> dict[str, Any]:
+    """The answer to `POST /orders`: only reading the order tells how far it is."""
+    schema = placed_order.model_json_schema(mode="serialization")
+    schema["properties"]["status"] = {"title": "Status", "type": "string", "const": "received"}
+    return schema
+
+
 def place_order_operation() -> dict[str, Any]:
     """The operation object of `POST /orders`."""
     placed = {
         "headers": {"Location": {"description": "the order's path", "schema": {"type": "string"}}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PlacedOrder"}}},
     }
-    retry = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return {
         "tags": ["orders"],
         "summary": "Place an order",
@@ -126,7 +147,6 @@ def place_order_operation() -> dict[str, Any]:
             "413": problem_response("the body is too large"),
             "415": problem_response("not application/json, or compressed"),
             "422": problem_response("not an order, or the Idempotency-Key was used for another one"),
-            "503": problem_response("not stored: try again; or outcome unknown: repeat with your key")
-            | {"headers": retry},
+            "503": retry_later("not stored: try again; or outcome unknown: repeat with your key"),
         },
     }

@@ -31,6 +31,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._receiving = False
+        self._has_completed = False
         self._in_head = False
         self._head_bytes = 0
         self._head_too_large = False
@@ -58,6 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._data = data
         self._since_body += len(data)
+        self._has_completed = False
         super().data_received(data)
         if self.transport.is_closing() or self._discarded is not None:
             return
@@ -70,8 +72,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._receiving and self._since_body > SINCE_BODY_BYTES_MAX:  # one endless trailer, or chunk extension
             self.send_400_response("")
             return
-        if not self._receiving and self._is_answering():
+        if self._receiving:
+            if self._timer is None:
+                self._start_timer()
+        elif self._is_answering():
             self._stop_timer()
+        elif self._has_completed:  # answered before its end, where uvicorn waits for ever
+            self._stop_timer()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
         elif self._timer is None:  # empty lines before a request count as one that is not complete
             self._start_timer()
 
@@ -122,6 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._without_upgrade is not None:
             return
         self._receiving = False
+        self._has_completed = True
         super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:

@@ -94,9 +94,11 @@ class OrderStore:
             try:
                 return self._runner.run(batch, repeated)
             except OutcomeUnknownError:
-                repeated = True
                 if time.monotonic() > deadline:
                     raise
+                if repeated:  # the first time again at once: most often only a connection was lost
+                    time.sleep(PAUSE_S)
+                repeated = True
             except RunAgainError as error:
                 if time.monotonic() > deadline:
                     raise _given_up(repeated, str(error)) from error
