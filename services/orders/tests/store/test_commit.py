@@ -203,6 +203,32 @@ def test_failure_after_the_first_statement_stores_nothing_twice(
     assert rows(postgresql_url, COUNTS) == [(2, 2)]
 
 
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("sqlstate", ["55P03", "42501", "57P01", "22P02"])
+def test_failure_while_a_taken_number_is_replaced_stores_nothing_twice(
+    postgresql_url: str, rows: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, sqlstate: str, stored: bool
+) -> None:
+    store = open_store(postgresql_url)
+    first = an_order()
+    store.commit([first])
+    insert, runs = postgresql_store._insert, iter(range(9))
+
+    def second_fails(connection: sa.Connection, batch: list[PlacedOrder]) -> set[str]:
+        fails = next(runs) == 1
+        inserted = insert(connection, batch) if stored or not fails else set()
+        if fails:
+            raise sa.exc.DBAPIError("INSERT", None, psycopg.errors.lookup(sqlstate)("told by the test"))
+        return inserted
+
+    monkeypatch.setattr(postgresql_store, "_insert", second_fails)
+    answers = store.commit([an_order()._replace(number=first.number), an_order()])
+    store.close()
+    numbers = {answer.number for answer in answers if isinstance(answer, Found)}
+    assert len(numbers | {first.number}) == 3
+    assert {number for (number,) in rows(postgresql_url, "SELECT number FROM orders")} == numbers | {first.number}
+    assert rows(postgresql_url, COUNTS) == [(3, 3)]
+
+
 @pytest.mark.parametrize("trouble", ["cut_before", "cut_after", "freeze"])
 def test_connection_lost_in_a_commit_loses_and_doubles_nothing(
     proxy: Proxy, postgresql_url: str, rows: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, trouble: str
