@@ -1,6 +1,7 @@
 """Databases, an IPP printer, a printer that answers as told, and a proxy that cuts connections."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,9 @@ from sqlalchemy.engine import Connection, Engine
 from eventbus import database
 
 Result = TypeVar("Result")
+
+IPPEVEPRINTER = shutil.which("ippeveprinter", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "ippeveprinter"
+"""Debian keeps it where only root's PATH looks."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
@@ -141,7 +145,7 @@ class IppEvePrinter:
     def _start(self, formats: str) -> bool:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["ippeveprinter", "-r", "off", "-p", str(self.port), "-n", "localhost", "-d", self.folder / "spool",
+                [IPPEVEPRINTER, "-r", "off", "-p", str(self.port), "-n", "localhost", "-d", self.folder / "spool",
                  "-f", formats, "-c", self._command, "Test"],
                 env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self._bus},
                 stdout=log, stderr=log, start_new_session=True,
