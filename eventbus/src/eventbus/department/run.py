@@ -16,6 +16,10 @@ import eventlet
 
 eventlet.monkey_patch()
 
+from eventbus.department._native_logging import give_logging_native_locks
+
+give_logging_native_locks()
+
 import importlib
 import importlib.metadata
 import logging

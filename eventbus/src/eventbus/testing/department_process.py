@@ -106,9 +106,10 @@ class DepartmentProcess:
         return self.process.wait(STOP_DEADLINE_S)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """End it by SIGKILL. Its log goes to the test's output, which pytest shows where the test fails."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(STOP_DEADLINE_S)
+        print(f"{self.folder.name}:\n{self.output()}")
 
 
 class Reports:
