@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pika
-import pika.exceptions
 import requests
+from eventbus.operator.connection import connected
+from eventbus.operator.errors import UnreachableError
 from eventbus.operator.private_node import NodeStartError, PrivateNode, ServerNotFoundError
-from eventbus.settings import redacted
 from progress import StepError
 
-CONNECT_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 10
 _MANAGEMENT_PORT = 15672  # RabbitMQ's own default
 
 
@@ -58,13 +57,10 @@ def choose_broker(folder: Path, given: Mapping[str, str]) -> Broker:
 
 def _check(amqp_url: str) -> None:
     try:
-        parameters = [pika.URLParameters(url) for url in amqp_url.split(",")]
-        for each in parameters:
-            each.socket_timeout = each.stack_timeout = CONNECT_TIMEOUT_S
-        pika.BlockingConnection(parameters).close()
-    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise StepError(f"AMQP_URL: no connection to {redacted(amqp_url)}: {redacted(reason)}") from error
+        with connected(amqp_url):
+            pass
+    except UnreachableError as error:
+        raise StepError(str(error)) from error
 
 
 def _management_url(amqp_url: str, named: str | None) -> str | None:
@@ -75,6 +71,6 @@ def _management_url(amqp_url: str, named: str | None) -> str | None:
     login = f"{url.username or 'guest'}:{url.password or 'guest'}"
     guess = f"http://{login}@{url.hostname or '127.0.0.1'}:{_MANAGEMENT_PORT}"
     try:
-        return guess if requests.get(f"{guess}/api/whoami", timeout=CONNECT_TIMEOUT_S).ok else None
+        return guess if requests.get(f"{guess}/api/whoami", timeout=ANSWER_TIMEOUT_S).ok else None
     except requests.RequestException:
         return None

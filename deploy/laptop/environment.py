@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from progress import StepError
+
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 
@@ -43,6 +45,17 @@ def variables_of_settings(root: Path, environment: Mapping[str, str]) -> dict[st
     texts = [file.read_text(encoding="utf-8") for file in (root / "services").rglob("config.yaml")]
     names = {name for text in texts for name in _VARIABLE.findall(text)}
     return {name: environment[name] for name in sorted(names) if environment.get(name)}
+
+
+def check_databases(root: Path, environment: Mapping[str, str]) -> None:
+    """Raises StepError when the caller's `DATABASE_URL` would be that of several services."""
+    files = sorted((root / "services").glob("*/config.yaml"))
+    owners = [file.parent.name for file in files if "${DATABASE_URL" in file.read_text(encoding="utf-8")]
+    if environment.get("DATABASE_URL") and len(owners) > 1:
+        raise StepError(
+            f"DATABASE_URL is set: {', '.join(owners)} would share one database. "
+            "Unset it, each has its own under var/run/data"
+        )
 
 
 def write_environment(file: Path, variables: Mapping[str, str]) -> None:

@@ -14,7 +14,13 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from broker import Broker, choose_broker
-from environment import callers_environment, own_variables, variables_of_settings, write_environment
+from environment import (
+    callers_environment,
+    check_databases,
+    own_variables,
+    variables_of_settings,
+    write_environment,
+)
 from eventbus.settings import EXIT_CONFIGURATION
 from processes import Readiness, Services, read_services
 from progress import StepError, say
@@ -106,6 +112,7 @@ class Launch:
 
     def _start(self) -> None:
         given = callers_environment()
+        check_databases(self.root, given)
         for folder in (self.folder, self.folder / "log", self.folder / "data"):
             folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "env").unlink(missing_ok=True)

@@ -3,10 +3,11 @@
 Programs start by rising `priority`, each level when those of the level before are ready, and stop the other way
 round. Beside supervisor's `[program:…]` a file has one section `[laptop]`:
 
-    ports   VARIABLE:number …: the port that is preferred; another is taken if that one is in use
-    env     NAME=value, one a line: for every process; what the caller's environment says wins
-    ready   URLs that answer 200 when a program is ready: the one called x if it is written with ${X_PORT}
-    show    lines for the one who started it
+    ports      VARIABLE:number …: the port that is preferred; another is taken if that one is in use
+    env        NAME=value, one a line: for every process; what the caller's environment says wins
+    ready      URLs that answer 200 when a program is ready: the one called x if it is written with ${X_PORT}
+    show       lines for the one who started it
+    only_with  program=VARIABLE, one a line: the program is started only where the caller sets the variable
 
 `${NAME}` is replaced by what the launcher and the sections before it have set.
 """
@@ -53,6 +54,8 @@ class Services:
     show: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     """What to tell about ports that were in use."""
+    left_out: list[str] = field(default_factory=list)
+    """Programs that nobody asked for."""
 
 
 def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool = True) -> Services:
@@ -71,6 +74,8 @@ def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool =
         raise StepError(f"expected services/<name>/processes.conf below {root}, found none")
     services = Services()
     sections = [(file, _parse(file, services)) for file in files]
+    for file, laptop in sections:
+        _leave_out(file, laptop, services, given)
     for file, laptop in sections:  # every port first: a service may need to know another's
         _choose_ports(file, laptop, services, given, prefers_ports)
     for file, laptop in sections:
@@ -91,6 +96,17 @@ def _parse(file: Path, services: Services) -> Mapping[str, str]:
     except (configparser.Error, ValueError, OSError) as error:
         raise StepError(f"{file}: {' '.join(str(error).split())}") from error
     return parser["laptop"] if parser.has_section("laptop") else {}
+
+
+def _leave_out(file: Path, laptop: Mapping[str, str], services: Services, given: Mapping[str, str]) -> None:
+    for line in _lines(laptop, "only_with"):
+        name, _, variable = line.partition("=")
+        known = [program for program in services.programs if program.name == name]
+        if not (known and variable.isidentifier()):
+            raise StepError(f"{file}: only_with: expected a program of this file and a variable, got: {line}")
+        if not given.get(variable):
+            services.programs.remove(known[0])
+            services.left_out.append(name)
 
 
 def _choose_ports(
@@ -124,6 +140,8 @@ def _read_laptop(file: Path, laptop: Mapping[str, str], services: Services, give
             raise StepError(f"{file}: env: expected NAME=value, got: {line}")
         services.environment[name] = given.get(name) or replaced(value)
     for text in laptop.get("ready", "").split():
+        if any(f"${{{name.upper()}_PORT}}" in text for name in services.left_out):
+            continue
         program = next((p for p in services.programs if f"${{{p.name.upper()}_PORT}}" in text), None)
         name = program.name if program else file.parent.name
         priorities = [p.priority for p in services.programs if p is program or (not program and p.service == name)]

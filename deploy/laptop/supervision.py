@@ -45,6 +45,7 @@ class Supervisor:
     def __init__(self, root: Path, instance: Path, services: Services, node: PrivateNode | None) -> None:
         self.root, self.instance, self.node = root, instance, node
         self.priorities = {program.name: program.priority for program in services.programs}
+        self._left_out = services.left_out
         if node:
             self.priorities[BROKER] = 0
         self._rpc: Any = None
@@ -153,7 +154,7 @@ class Supervisor:
             ("include", {"files": f"{includes} programs.conf"}),
         ]  # fmt: skip
         _write(self.instance / "supervisord.conf", _ini(sections))
-        programs = [(f"program:{name}", self._here(name)) for name in self.priorities]
+        programs = [(f"program:{name}", self._here(name)) for name in (*self.priorities, *self._left_out)]
         _write(self.instance / "programs.conf", _ini(programs))
         return url
 

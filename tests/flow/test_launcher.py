@@ -25,6 +25,16 @@ env=
 ready=http://127.0.0.1:${WORKER_PORT}/readyz
 show=Worker: ${WORKER_URL}
 """
+EXTRA = """
+[program:extra]
+command=FAKE extra EXTRA_PORT
+"""
+EXTRA_LAPTOP = """
+ports=EXTRA_PORT:18085
+ready=http://127.0.0.1:${EXTRA_PORT}/readyz
+only_with=
+    extra=EXTRA_TARGET
+"""
 FRONT = """
 [program:front]
 command=FAKE front FRONT_PORT
@@ -41,8 +51,12 @@ ready=http://127.0.0.1:${FRONT_PORT}/
 
 def with_services(project: Any) -> Any:
     project.service("front", FRONT, FRONT_LAPTOP)
-    (project.root / "services/front/config.yaml").write_text("database_url: ${DATABASE_URL:sqlite:///a.db}\n")
+    (project.root / "services/front/config.yaml").write_text(
+        "name: ${SHOP_NAME:shop}\ndatabase_url: ${DATABASE_URL:sqlite:///a.db}\n"
+    )
     project.service("worker", WORKER, WORKER_LAPTOP)
+    (project.root / "services/worker/config.yaml").write_text("database_url: ${DATABASE_URL:sqlite:///b.db}\n")
+    project.service("extra", EXTRA, EXTRA_LAPTOP)
     return project
 
 
@@ -58,7 +72,7 @@ def running(shared_project: Any) -> Iterator[Any]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         launcher = with_services(shared_project).launch(
-            WORKER_PORT=port, FRONT_URL="ipp://printer/", DATABASE_URL="sqlite:///it's.db"
+            WORKER_PORT=port, FRONT_URL="ipp://printer/", SHOP_NAME="it's ours"
         )
         yield launcher.started()
 
@@ -97,7 +111,7 @@ def test_env_file_is_the_owners_alone_and_exports_everything(running: Any) -> No
     script = f". var/run/env; for name in {names}; do printenv $name >/dev/null || echo $name; done"
     shell = subprocess.run(["sh", "-c", script], cwd=running.root, capture_output=True, text=True, check=True, env={})
     assert (shell.stdout, shell.stderr) == ("", "")
-    assert running.variables["DATABASE_URL"] == "sqlite:///it's.db"
+    assert running.variables["SHOP_NAME"] == "it's ours"
     wanted = {"GATEWAY_URL", "AMQP_URL", "MANAGEMENT_URL", "DATA_DIR", "INSTANCE_DIR", "PATH", "WORKER_PORT"}
     assert wanted <= running.variables.keys()
 
@@ -129,8 +143,13 @@ def test_front_starts_when_workers_are_ready_and_stops_before_them(services: Any
     assert launcher.left_running() == []
 
 
-def test_what_dies_is_started_again_and_told(services: Any) -> None:
-    launcher = services.launch().started()
+def test_program_that_wants_a_variable_is_left_out_without_it(running: Any) -> None:
+    assert "extra" not in running.pids()
+
+
+def test_what_dies_is_started_again_and_told_and_a_program_runs_with_its_variable(services: Any) -> None:
+    launcher = services.launch(EXTRA_TARGET="http://127.0.0.1:9/").started()
+    assert "extra" in launcher.pids()
     before = launcher.pids()["worker"]
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: launcher.pids()["worker"] != before and launcher.events()[-1] == "worker ready")
@@ -180,16 +199,24 @@ def test_supervisor_killed_launcher_ends_with_all_programs(services: Any) -> Non
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({"AMQP_URL": "amqp://u:secret@127.0.0.1:9/"}, "AMQP_URL: no connection to amqp://u:***@127.0.0.1:9/"),
+        (
+            {"AMQP_URL": "amqp://u:secret@127.0.0.1:9/"},
+            "AMQP_URL: no broker answers: amqp://u:***@127.0.0.1:9/: Connection refused",
+        ),
+        ({"AMQP_URL": "localhost"}, "AMQP_URL: expected amqp://user:password@host:port/vhost, got 'localhost'"),
         ({"AMQP_URL": "", "RABBITMQ_SERVER": "/nowhere"}, "or AMQP_URL=amqp://… to use a RabbitMQ that runs elsewhere"),
         ({"WORKER_PORT": "http"}, "expected VARIABLE:number, got: WORKER_PORT:18084 (WORKER_PORT=http)"),
+        (
+            {"DATABASE_URL": "postgresql://shop@127.0.0.1/shop"},
+            "DATABASE_URL is set: front, worker would share one database. Unset it, each has its own",
+        ),
     ],
-    ids=["broker away", "no RabbitMQ", "ill port"],
+    ids=["broker away", "no URL", "no RabbitMQ", "ill port", "one database for all"],
 )
 def test_nothing_to_start_with_is_one_line(services: Any, environment: dict[str, str], line: str) -> None:
     launcher = services.launch(**environment)
     assert launcher.process.wait(60) == 1
-    assert line in launcher.text.splitlines()[-1]
+    assert line in launcher.text.splitlines()[-1], launcher.text
     assert "secret" not in launcher.text
     assert launcher.left_running() == []
 

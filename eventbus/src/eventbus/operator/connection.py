@@ -26,12 +26,13 @@ def parameters(url: str, ca: str | None = None) -> pika.URLParameters:
     Raises:
         UnreachableError: the URL is of another kind, or the CA cannot be read.
     """
+    expected = f"AMQP_URL: expected amqp://user:password@host:port/vhost, got {redacted(url)!r}"
+    if not url.startswith(("amqp://", "amqps://")):  # pika takes any word for a scheme
+        raise UnreachableError(expected)
     try:
         parsed = pika.URLParameters(url)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UnreachableError(f"AMQP_URL: expected amqp://user:password@host:port/vhost, got {redacted(url)!r}") from (
-            error
-        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UnreachableError(expected) from error
     if ca and "ssl_options=" not in url:
         try:
             trust(parsed, ca)
@@ -87,5 +88,12 @@ def _first_answer(amqp_url: str) -> pika.BlockingConnection:
         try:
             return pika.BlockingConnection(parameters(url, os.environ.get("AMQP_CA")))
         except (AMQPConnectionError, OSError) as error:  # an untrusted certificate is an ssl.SSLError
-            problems.append(f"{redacted(url)}: {error or type(error).__name__}")
-    raise UnreachableError(f"no broker answers: {'; '.join(problems) or 'AMQP_URL is empty'}")
+            problems.append(f"{redacted(url)}: {_reason(error)}")
+    raise UnreachableError(f"AMQP_URL: no broker answers: {'; '.join(problems) or 'AMQP_URL is empty'}")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in words: pika wraps the socket's error twice."""
+    while isinstance(inner := getattr(error, "exception", error.args[0] if error.args else None), BaseException):
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -109,7 +109,7 @@ class DepartmentProcess:
         """End it by SIGKILL. Its log goes to the test's output, which pytest shows where the test fails."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(STOP_DEADLINE_S)
-        print(f"{self.folder.name}:\n{self.output()}")
+        sys.stdout.write(f"{self.folder.name}:\n{self.output()}\n")
 
 
 class Reports:
