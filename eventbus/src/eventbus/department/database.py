@@ -1,7 +1,8 @@
 """A department's own database inside eventlet: whole transactions that never hold the hub."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 import eventlet
 from eventlet import tpool
@@ -65,14 +66,26 @@ def _is_away(error: DBAPIError | PoolTimeoutError) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or state[:2] in _PASSING
 
 
+class Memory(Protocol):
+    """What the department knows events again by: its `Ledger` or `Inbox`."""
+
+    def remembers_since(self, connection: Connection) -> datetime | None:
+        """From when on it can tell a repeat."""
+
+
 class Database(DependencyProvider):
     """Injects `Transactions` on the settings' `database_url`, migrated by the package's `migrations` at start.
 
     The start waits for a database that is away.
+
+    Args:
+        package: with the folder `migrations`.
+        memory: of the department, in this database. Its announcement says how far back it reaches.
     """
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, memory: Memory | None = None) -> None:
         self.package = package
+        self.memory = memory
         self._transactions: Transactions | None = None
 
     def setup(self) -> None:
@@ -103,6 +116,13 @@ class Database(DependencyProvider):
     def stop(self) -> None:
         if self._transactions is not None:
             self._transactions.engine.dispose()
+
+    def remembers_since(self) -> datetime | None:
+        """For the announcement; None: there is no memory, or it holds nothing."""
+        if self.memory is None:
+            return None
+        assert self._transactions is not None
+        return self._transactions.run(self.memory.remembers_since)
 
     def get_dependency(self, worker_ctx: Any) -> Transactions:  # noqa: ARG002 - nameko's signature
         assert self._transactions is not None

@@ -11,8 +11,9 @@ from eventbus.department.owner import new_owner
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from printer.copies import Reprint
 from printer.tables import ledger as ledger_rows
-from printer.tables import slip_orders
+from printer.tables import reprints, slip_orders
 
 CREATING = "creating"
 """Create-Job is being sent, or its answer was lost."""
@@ -61,17 +62,21 @@ class Records:
         self.clock = clock
 
     def claim(self, event: Event[OrderCreated], owner: str, settled: tuple[str, ...]) -> Claimed | Held | Settled:
-        """Take the order's newest copy; what stands on the slip is kept with it.
+        """Take the newest copy that the event asks for; what stands on the slip is kept with it.
 
         `settled`: states in which there is nothing to do for the caller.
         """
 
         def work(connection: Connection) -> Claimed | Held | Settled:
-            copies = self._ledger.copies(connection, event.data.order_number, event.type)
-            key = copies[-1].key if copies else Key(event.data.order_number, event.type)
-            if not copies:
+            first = Key(event.data.order_number, event.type)
+            copies = self._ledger.copies(connection, first.order_number, first.event_type)
+            asked = _reprints(connection, first)
+            own = [entry.key for entry in copies if not asked or entry.copy < asked[0].copy]
+            key = own[-1] if own else first
+            claim = self._ledger.claim(connection, key, event.id, owner, self._lease_s, final_states=settled)
+            if isinstance(claim, Claimed):
                 self._keep(connection, event)
-            return self._ledger.claim(connection, key, event.id, owner, self._lease_s, final_states=settled)
+            return claim
 
         return self._run(work)
 
@@ -137,10 +142,6 @@ class Records:
 
         self._run(work)
 
-    def remembers_since(self) -> datetime | None:
-        """When the oldest row was made: slips of older orders would be printed again."""
-        return self._run(self._ledger.remembers_since)
-
     def open_count(self, without: Key) -> int:
         """How many slips the printer has and has not finished, or is being sent, beside that one.
 
@@ -173,6 +174,18 @@ class Records:
 
         return self._run(work)
 
+    def reprint_of(self, entry: Entry) -> Reprint | None:
+        """The reprint that the copy was made for, or None where the event asked for it."""
+        if entry.copy == 1:
+            return None
+        asked = self._run(lambda connection: _reprints(connection, entry.key))
+        return next((reprint for reprint in reversed(asked) if reprint.copy <= entry.copy), None)
+
+    def was_printed_before(self, entry: Entry) -> bool:
+        """Whether an earlier copy of the slip is on paper."""
+        copies = self._run(lambda c: self._ledger.copies(c, entry.order_number, entry.event_type))
+        return any(earlier.state == PRINTED for earlier in copies if earlier.copy < entry.copy)
+
     def order(self, entry: Entry) -> OrderCreated:
         """What stands on the slip."""
         table = slip_orders.c
@@ -193,3 +206,14 @@ class Records:
             )
             .on_conflict_do_nothing()
         )
+
+
+def _reprints(connection: Connection, key: Key) -> list[Reprint]:
+    """All reprints of the key's order and event, by copy."""
+    table = reprints.c
+    statement = (
+        sa.select(table.copy, table.reason, table.asked_at)
+        .where(table.order_number == key.order_number, table.event_type == key.event_type)
+        .order_by(table.copy)
+    )
+    return [Reprint(*row) for row in connection.execute(statement)]

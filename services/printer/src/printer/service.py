@@ -1,11 +1,13 @@
 """The department: prints a packing slip for every order."""
 
 from eventbus.contract import Event, OrderCreated
-from eventbus.department import Outcome, Results, every, subscribe
+from eventbus.department import Database, Outcome, Results, every, subscribe
+from eventbus.department.ledger import Ledger
 
 from printer.desk import Desk
 from printer.settings import PrinterSettings
-from printer.warehouse_printer import PackingSlips, PrinterDatabase, WarehousePrinter
+from printer.tables import ledger
+from printer.warehouse_printer import PackingSlips, WarehousePrinter
 
 
 class PrinterService:
@@ -14,7 +16,7 @@ class PrinterService:
     name = "printer"
     settings_class = PrinterSettings
 
-    db = PrinterDatabase("printer")
+    db = Database("printer", Ledger(ledger))
     results = Results()
     slips = PackingSlips()
     printer = WarehousePrinter()

@@ -1,12 +1,11 @@
 """Dependency providers: the maker of slips, and the printer that the settings name."""
 
 import time
-from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from eventbus.contract import Event, OrderCreated
-from eventbus.department import Database, Outcome
+from eventbus.department import Outcome
 from eventbus.logs import get_logger
 from eventbus.settings import SettingsError
 from eventlet import tpool
@@ -20,7 +19,6 @@ from printer.folder_printer import FolderPrinter
 from printer.ipp_client import IppPrinter
 from printer.ipp_queue import IppQueue
 from printer.papers import PAPERS
-from printer.records import IPP_LEASE_S, Records
 from printer.settings import PrinterSettings
 from printer.slip import SlipMaker
 
@@ -33,13 +31,6 @@ class Printer(Protocol):
     def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome: ...
     def follow(self, desk: Desk) -> None: ...
     def close(self) -> None: ...
-
-
-class PrinterDatabase(Database):
-    """The printer's database, which tells the announcement how far back it remembers."""
-
-    def remembers_since(self) -> datetime | None:
-        return Records(self.get_dependency(None), IPP_LEASE_S).remembers_since()
 
 
 class PackingSlips(DependencyProvider):  # type: ignore[misc]  # nameko has no types

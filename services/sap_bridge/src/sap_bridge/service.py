@@ -53,7 +53,7 @@ class SapBridgeService:
     name = "sap_bridge"
     settings_class = SapBridgeSettings
 
-    db = Database("sap_bridge")
+    db = Database("sap_bridge", Ledger(schema.ledger))
     sales_orders = SalesOrders()
 
     @subscribe("order.created.*")
