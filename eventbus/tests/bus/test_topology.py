@@ -140,10 +140,12 @@ def test_leave_deletes_queues_only_when_nothing_waits(
     printer: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("eventbus.operator.leave.STATISTICS_AGE_S", OLDEST_COUNT_S)
+    left = printer.tap("department.left.*")
     printer.publish_body(b"{}", "printer", exchange="dead")
     code, _out, err = bus("leave", "printer", "--delete-queues")
     assert (code, "printer.dead has 1 message(s)" in err) == (1, True)
     assert printer.has_queue("printer")
+    assert printer.get(left) is None
     assert printer.get("printer.dead")
     assert bus("leave", "printer", "--delete-queues")[0] == 0
     assert not printer.has_queue("printer")
@@ -228,6 +230,18 @@ def test_leave_of_a_department_that_still_consumes_is_refused(printer: Broker, b
         code, _out, err = bus("leave", "printer")
     assert (code, err) == (1, "bus: printer still has 1 consumer(s): stop its processes first\n")
     assert ("events", "order.created.*") in printer.bindings("printer")
+
+
+def test_leave_of_a_department_that_nobody_knows_announces_nothing(printer: Broker, bus: Bus) -> None:
+    left = printer.tap("department.left.*")
+    code, _out, err = bus("leave", "painter")
+    assert (code, err) == (
+        1,
+        "bus: there is no queue of 'painter': bus departments lists them; --force announces it all the same\n",
+    )
+    assert printer.get(left) is None
+    assert bus("leave", "painter", "--force")[0] == 0
+    assert printer.get(left)
 
 
 def test_leave_dry_run_changes_nothing(printer: Broker, bus: Bus) -> None:

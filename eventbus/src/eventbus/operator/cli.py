@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     left.add_argument("department")
     left.add_argument("--delete-queues", action="store_true", help="also remove its queues, when they are empty")
     left.add_argument(
-        "--force", action="store_true", help="although connections of its processes are open: a running one may fail"
+        "--force", action="store_true", help="although it is connected (a running process may fail), or unknown here"
     )
     _add(left, commands.leave, _where, _dry_run)
     return parser

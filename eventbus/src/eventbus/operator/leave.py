@@ -37,16 +37,16 @@ def leave(
 
     Args:
         delete: also remove its queues. Refused while anything waits in them or somebody holds a message of them.
-        force: although connections of its processes are open.
+        force: although connections of its processes are open, or no queue of it is there.
         dry_run: only say what would be done.
 
     Raises:
-        RefusedError: it still consumes or is connected, is the tracker, or its queues are not empty.
+        RefusedError: it still consumes or is connected, is the tracker, is unknown here, or its queues are not empty.
         BusyError: another `bus` command works on a queue that should go.
         OperatorError: the broker did not take the announcement.
     """
     broker = Broker(management)
-    _check(connection, broker, name)
+    _check(connection, broker, name, force=force)
     yield from _check_connections(management, name, force=force)
     with ExitStack() as locks:
         if delete:  # another command may hold every message of the queue, which then looks empty
@@ -64,6 +64,8 @@ def _leave(
     delete: bool,
     dry_run: bool,
 ) -> Iterator[str]:
+    if delete:  # before anybody hears that it left
+        _check_nothing_ready(connection.channel(), _queues(broker, name))
     patterns = patterns_bound(broker, name)
     channel = connection.channel()
     channel.confirm_delivery()
@@ -80,11 +82,19 @@ def _leave(
         yield from _kept(channel, broker, name)
 
 
-def _check(connection: pika.BlockingConnection, broker: Broker, name: str) -> None:
+def _queues(broker: Broker, name: str) -> list[str]:
+    return [queue for queue in (name, dead_queue(name)) if queue in broker.queues]
+
+
+def _check(connection: pika.BlockingConnection, broker: Broker, name: str, *, force: bool) -> None:
     if not is_department(name):
         raise RefusedError(f"{name!r} cannot be the name of a department")
     if name == RESERVED_DEPARTMENT:
         raise RefusedError(f"{name} is the tracker: without it nobody learns how far an order is")
+    if not (_queues(broker, name) or force):
+        raise RefusedError(
+            f"there is no queue of {name!r}: bus departments lists them; --force announces it all the same"
+        )
     if name not in broker.queues:
         return  # gone already; the announcement may not have been
     channel = connection.channel()
@@ -121,17 +131,15 @@ def _announce(channel: BlockingChannel, name: str, patterns: tuple[str, ...]) ->
 
 
 def _kept(channel: BlockingChannel, broker: Broker, name: str) -> Iterator[str]:
-    for queue in (name, dead_queue(name)):
-        if queue in broker.queues:
-            yield f"kept       queue {queue}, {_ready(channel, queue)} ready"
+    for queue in _queues(broker, name):
+        yield f"kept       queue {queue}, {_ready(channel, queue)} ready"
 
 
 def _delete(
     connection: pika.BlockingConnection, management: Management, broker: Broker, name: str, *, dry_run: bool
 ) -> Iterator[str]:
-    queues = [queue for queue in (name, dead_queue(name)) if queue in broker.queues]
+    queues = _queues(broker, name)
     channel = connection.channel()
-    _check_nothing_ready(channel, queues)
     if not dry_run and queues:
         if name in queues:
             channel.queue_unbind(name, DEPARTMENTS, name)  # what still comes back from a retry tier goes to unclaimed
@@ -147,7 +155,8 @@ def _check_nothing_ready(channel: BlockingChannel, queues: list[str]) -> None:
     for queue in queues:
         found = channel.queue_declare(queue, passive=True).method
         if found.message_count:
-            raise RefusedError(f"queue {queue} has {found.message_count} message(s): redrive or drop them, then delete")
+            way_out = "redrive or drop them" if queue.endswith(dead_queue("")) else "let its processes work them off"
+            raise RefusedError(f"queue {queue} has {found.message_count} message(s): {way_out}, then delete")
         if found.consumer_count:  # a quorum queue also counts who cancelled but holds messages (measured on 3.10.8)
             users = f"{found.consumer_count} consumer(s) or holders of messages"
             raise RefusedError(f"queue {queue} still has {users}: stop their processes first")
