@@ -1,5 +1,6 @@
 """How a slip ended: reported first, then its row is closed. A crash in between reports the same again."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Literal
 
@@ -9,16 +10,16 @@ from eventbus.department.ledger import Entry
 from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
+from printer.copies import PRINTS_MAX, note_of, tries
 from printer.desk import Desk
-from printer.records import ATTENTION, PRINTED, Records
-from printer.submission import CUT, UPLOAD, note_of, printer_changed, vanished
-
-PRINTS_MAX = 3
-"""After so many aborted prints a person is asked."""
+from printer.records import ATTENTION, IPP_LEASE_S, PRINTED, Records
+from printer.submission import CUT, UPLOAD, printer_changed, vanished
 
 END = "end"
 """In `extra` of an accepted slip: its `End`. Committed as soon as it is seen: a printer forgets finished jobs within a
 minute, and the broker may be away for longer."""
+
+REPRINTED = "reprinted"
 
 log = get_logger(__name__)
 
@@ -36,15 +37,13 @@ class End(StrEnum):
 
 def close(entry: Entry, desk: Desk, records: Records) -> None:
     """Report the end that the row tells, and close the row. Raises whatever `Reports.publish` raises."""
+    reprint = records.reprint_of(entry)
     match End(entry.extra[END]):
         case End.COMPLETED if entry.extra.get(UPLOAD) == CUT:
             give_up(entry, f"{entry.reference} was printed, but its upload broke off: check the paper", desk, records)
         case End.COMPLETED:
-            report(entry, desk, "done", note_of(entry.copy))
-            records.advance(entry, PRINTED, release=True)
-            metrics.SLIPS.labels("printed").inc()
-            log.info("printed", order=entry.order_number, event_id=entry.cause_id, reference=entry.reference)
-        case End.ABORTED if entry.copy < PRINTS_MAX:
+            close_printed(entry, desk, records)
+        case End.ABORTED if tries(entry.copy, reprint) < PRINTS_MAX:
             records.next_copy(entry)
             metrics.SLIPS.labels("aborted").inc()
             log.warning("aborted by the printer: printing again", order=entry.order_number, copy=entry.copy)
@@ -56,6 +55,19 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
             give_up(entry, vanished(entry), desk, records)
         case End.ELSEWHERE:
             give_up(entry, printer_changed(entry), desk, records)
+
+
+def close_printed(entry: Entry, desk: Desk, records: Records, reference: str | None = None) -> None:
+    """Report that the slip is on paper, and close the row. Raises whatever `Reports.publish` raises.
+
+    `reference`: what the paper is called where the row does not say so yet.
+    """
+    entry = replace(entry, reference=reference or entry.reference)
+    reprint = records.reprint_of(entry)
+    report(entry, desk, "done", note_of(entry.copy, reprint) or (REPRINTED if reprint else None))
+    records.advance(entry, PRINTED, release=True, reference=entry.reference)
+    metrics.SLIPS.labels("reprinted" if reprint else "printed").inc()
+    log.info("printed", order=entry.order_number, event_id=entry.cause_id, reference=entry.reference)
 
 
 def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Outcome:
@@ -78,13 +90,22 @@ def give_up(entry: Entry, detail: str, desk: Desk, records: Records) -> Entry:
     """Report that a person has to look, and close the row. Raises whatever `Reports.publish` raises."""
     report(entry, desk, "attention", detail)
     closed = records.advance(entry, ATTENTION, release=True, detail=detail)
-    metrics.SLIPS.labels("attention").inc()
+    metrics.SLIPS.labels("reprint_failed" if records.reprint_of(entry) else "attention").inc()
     log.warning("a person has to look", order=entry.order_number, event_id=entry.cause_id, reason=detail)
     return closed
 
 
 def report(entry: Entry, desk: Desk, state: Literal["done", "attention", "waiting"], detail: str | None = None) -> None:
-    """Publish a result. Raises whatever `Reports.publish` raises."""
+    """Publish a result. Raises whatever `Reports.publish` raises.
+
+    A reprint is not the order's business: what became of it stands in log, metrics and `python -m printer status`. Only
+    the first paper of an order that waited for a person is `done`.
+    """
+    records = Records(desk.transactions, IPP_LEASE_S)
+    if records.reprint_of(entry) and (state != "done" or records.was_printed_before(entry)):
+        if state == "waiting":
+            log.warning("a reprint is stuck", order=entry.order_number, reference=entry.reference, reason=detail)
+        return
     desk.results.publish(
         order_number=entry.order_number,
         cause_id=entry.cause_id,

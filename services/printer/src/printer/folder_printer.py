@@ -2,21 +2,25 @@
 
 from eventbus.contract import Event, OrderCreated
 from eventbus.department import Blocked, Done, InHand, Later, Outcome
-from eventbus.department.ledger import Held, LeaseLostError, Settled
+from eventbus.department.ledger import Entry, Held, LeaseLostError, Settled
 from eventbus.department.owner import new_owner
+from eventbus.logs import get_logger
 from eventlet import tpool
 
 from printer import _metrics as metrics
-from printer.closing import give_up, settled_outcome
+from printer.closing import close_printed, give_up, settled_outcome
+from printer.copies import note_of
 from printer.desk import Desk
 from printer.folder import SlipFolder
 from printer.records import ACCEPTED, FINAL, FOLDER_LEASE_S, PRINTED, SENDING, Records
-from printer.submission import printer_changed
+from printer.submission import job_name, printer_changed
 
 RETRY_S = 1.0
 FOLLOWED_MAX = 1000
 SENT = (SENDING, ACCEPTED)
 """A printer may have put the slip on paper."""
+
+log = get_logger(__name__)
 
 
 class FolderPrinter:
@@ -24,6 +28,7 @@ class FolderPrinter:
 
     def __init__(self, folder: SlipFolder) -> None:
         self._folder = folder
+        self._in_trouble = False
 
     def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome:
         """`Done` with the file's name when the file is on disk. Raises Blocked when the folder cannot take it."""
@@ -52,18 +57,39 @@ class FolderPrinter:
         return Done(name)
 
     def follow(self, desk: Desk) -> None:
-        """Report the slips that a printer has which the settings named before: nobody follows them any more."""
+        """Write the copies that a person asked for; report the slips that a printer has which the settings named
+        before: nobody follows them any more."""
         records = Records(desk.transactions, FOLDER_LEASE_S)
         for entry in records.followed(FOLLOWED_MAX):
             owner = new_owner()
             if (taken := records.claim_again(entry, owner)) is None:
                 continue
             try:
-                give_up(taken, printer_changed(taken), desk, records)
+                self._settle(taken, desk, records)
             except LeaseLostError:
                 continue  # another replica's follower has it
+            except OSError as error:
+                records.put_back(entry.key)
+                self._note_trouble(error)
+                return
             finally:
                 records.release(entry.key, owner)
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _settle(self, entry: Entry, desk: Desk, records: Records) -> None:
+        reprint = records.reprint_of(entry)
+        if reprint is None or entry.state in SENT:
+            give_up(entry, printer_changed(entry), desk, records)
+            return
+        name = f"{job_name(entry)}.pdf"
+        pdf = desk.slips.render(records.order(entry), note_of(entry.copy, reprint), reprint)
+        tpool.execute(self._folder.put_once, name, pdf)
+        close_printed(entry, desk, records, reference=name)
+        self._in_trouble = False
+
+    def _note_trouble(self, error: OSError) -> None:
+        if not self._in_trouble:
+            log.warning("reprints wait: the folder of slips cannot be used", reason=error.strerror)
+        self._in_trouble = True

@@ -10,7 +10,8 @@ from eventbus.contract import OrderCreated
 from eventbus.department.ledger import NEW, Entry
 from eventbus.logs import get_logger
 
-from printer.classification import GONE, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
+from printer.classification import GONE, HAS_DOCUMENT, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
+from printer.copies import Reprint, note_of
 from printer.ipp_client import IppPrinter, Job
 from printer.ipp_transport import READ_TIMEOUT_S
 from printer.records import ACCEPTED, CREATED, CREATING, SENDING, STARTED, Records
@@ -38,7 +39,7 @@ log = get_logger(__name__)
 class Slips(Protocol):
     """Makes slips, see `slip.SlipMaker`."""
 
-    def render(self, order: OrderCreated, note: str | None = None) -> bytes: ...
+    def render(self, order: OrderCreated, note: str | None = None, reprint: Reprint | None = None) -> bytes: ...
 
 
 class NotSettledError(Exception):
@@ -78,7 +79,8 @@ class Submission:
             entry = self._restart_elsewhere(entry) if self.is_elsewhere(entry) else self._find_out(entry)
         if entry.state == ACCEPTED:
             return entry
-        pdf = self._slips.render(self._records.order(entry), note_of(entry.copy))
+        reprint = self._records.reprint_of(entry)
+        pdf = self._slips.render(self._records.order(entry), note_of(entry.copy, reprint), reprint)
         if entry.state == NEW:
             entry = self._create(entry)
         return self._send(entry, pdf)
@@ -175,6 +177,9 @@ class Submission:
                 raise VanishedError(vanished(entry)) from error
             self._restart(entry)
             raise PrinterError(Fate.RETRY, "the printer lost the job before its document came") from error
+        if error.status == HAS_DOCUMENT and SENT_BEFORE not in entry.extra:
+            # a printer that was restarted counts anew, and another order's worker knew this id from before
+            raise VanishedError(f"another document is in {entry.reference}: look in the tray") from error
         if error.status == NOT_POSSIBLE or error.fate is Fate.UNKNOWN:
             extra = {**entry.extra, UPLOAD: WHOLE if error.is_sent_whole else CUT}
             self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
@@ -205,17 +210,6 @@ class Submission:
 def job_name(entry: Entry) -> str:
     """The job's name: by it a job is found whose number is not known. Never the customer's name: printers log it."""
     return entry.order_number if entry.copy == 1 else f"{entry.order_number}.{entry.copy}"
-
-
-def note_of(copy: int) -> str | None:
-    """What stands on a repeated slip, so that two papers of one order are not both packed."""
-    match copy:
-        case 1:
-            return None
-        case 2:
-            return "2nd print: first was aborted"
-        case _:
-            return f"Print no. {copy}: earlier ones were aborted"
 
 
 def is_elsewhere(entry: Entry, address: str) -> bool:

@@ -13,10 +13,12 @@ from eventlet.semaphore import Semaphore
 from nameko.extensions import DependencyProvider
 
 from printer import _metrics as metrics
+from printer.copies import Reprint
+from printer.classification import PrinterError
 from printer.desk import Desk
 from printer.folder import MISCONFIGURED, SlipFolder
 from printer.folder_printer import FolderPrinter
-from printer.ipp_client import IppPrinter
+from printer.ipp_client import PDF, IppPrinter
 from printer.ipp_queue import IppQueue
 from printer.papers import PAPERS
 from printer.settings import PrinterSettings
@@ -52,12 +54,12 @@ class PackingSlips(DependencyProvider):  # type: ignore[misc]  # nameko has no t
     def get_dependency(self, worker_ctx: Any) -> "PackingSlips":  # noqa: ARG002 - nameko's signature
         return self
 
-    def render(self, order: OrderCreated, note: str | None = None) -> bytes:
+    def render(self, order: OrderCreated, note: str | None = None, reprint: Reprint | None = None) -> bytes:
         """The slip as PDF, see `SlipMaker.render`."""
         assert self._maker is not None, "set up"
         began = time.perf_counter()
         with self._turn:
-            pdf: bytes = tpool.execute(self._maker.render, order, note)
+            pdf: bytes = tpool.execute(self._maker.render, order, note, reprint)
         metrics.RENDER_SECONDS.observe(time.perf_counter() - began)
         return pdf
 
@@ -71,8 +73,7 @@ class WarehousePrinter(DependencyProvider):  # type: ignore[misc]  # nameko has 
     def setup(self) -> None:
         settings: PrinterSettings = self.container.config["settings"]
         if settings.folder is None:
-            printer = IppPrinter(settings.printer_uri, connections=settings.max_workers)
-            self._printer = IppQueue(printer, window=settings.window, media=PAPERS[settings.paper].media)
+            self._printer = _ipp_queue(settings)
             return
         folder = SlipFolder(settings.folder)
         try:
@@ -94,3 +95,24 @@ class WarehousePrinter(DependencyProvider):  # type: ignore[misc]  # nameko has 
     def get_dependency(self, worker_ctx: Any) -> Printer:  # noqa: ARG002 - nameko's signature
         assert self._printer is not None, "set up"
         return self._printer
+
+
+def _ipp_queue(settings: PrinterSettings) -> IppQueue:
+    """The printer's queue. Raises SettingsError where the printer can be asked and takes no PDF."""
+    printer = IppPrinter(settings.printer_uri, connections=settings.max_workers, access=settings.access)
+    try:
+        formats = printer.formats()
+    except PrinterError as error:
+        log.warning("the printer cannot be asked now whether it takes PDF", reason=error.reason)
+        formats = (PDF,)
+    if PDF not in formats:
+        printer.close()
+        raise SettingsError(f"PRINTER_URI: expected a printer that takes {PDF}, got one for {', '.join(formats)[:200]}")
+    if settings.printer_user and settings.printer_uri.startswith("ipp:"):
+        log.warning("the printer's password goes over the network as it is: use ipps:// where the printer has it")
+    return IppQueue(
+        printer,
+        window=settings.window,
+        media=PAPERS[settings.paper].media,
+        forgets_done=settings.forgets == "done",
+    )

@@ -18,6 +18,7 @@ import requests
 from eventbus.contract import OrderCreated
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
+from printer.copies import Reprint
 from printer.desk import Desk
 from printer.ipp_client import IppPrinter
 from printer.ipp_message import Tag
@@ -86,9 +87,9 @@ class Slips:
         self._maker = maker
         self._turn = threading.Lock()
 
-    def render(self, order: OrderCreated, note: str | None = None) -> bytes:
+    def render(self, order: OrderCreated, note: str | None = None, reprint: Reprint | None = None) -> bytes:
         with self._turn:
-            return self._maker.render(order, note)
+            return self._maker.render(order, note, reprint)
 
 
 @pytest.fixture

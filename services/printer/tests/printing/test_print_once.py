@@ -13,6 +13,7 @@ from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, submission
 from printer.classification import PrinterError
+from printer.copies import note_of
 from printer.desk import Desk
 from printer.ipp_client import IppPrinter
 from printer.ipp_queue import IppQueue
@@ -217,7 +218,7 @@ def test_aborted_slip_is_printed_again(ippeveprinter: Any, desk: Any, aborts: in
     follow_until(queue, desk, "done", event)
     assert ippeveprinter.papers() == [f"{event.subject}.{aborts + 1}"]
     assert desk.results.states(event.subject) == ["done"]
-    assert queue.print_once(event, desk) == Done(f"job {aborts + 1}", submission.note_of(aborts + 1))
+    assert queue.print_once(event, desk) == Done(f"job {aborts + 1}", note_of(aborts + 1))
 
 
 def test_slip_aborted_three_times_needs_a_person(ippeveprinter: Any, desk: Any) -> None:
