@@ -121,7 +121,7 @@ class Launch:
         self.broker = choose_broker(self.folder / "broker", given)
         own |= self.broker.environment
         self.services = read_services(self.root, given | own, prefers_ports=self._keeps)
-        for line in self.services.moved:
+        for line in self.services.notes:
             say(f"  {line}")
         self.variables = own | variables_of_settings(self.root, given) | self.services.environment | own
         self.supervisor = Supervisor(self.root, self.folder, self.services, self.broker.node)
@@ -162,6 +162,8 @@ class Launch:
         assert self.supervisor is not None
         started = time.monotonic()
         self.supervisor.start_programs(names)
+        for name in sorted({*names} - {each.program for each in waits}):
+            say(f"  {name:<14} started (its processes.conf has no ready=)")
         pending = list(waits)
         while pending:
             self._look(starting=True)

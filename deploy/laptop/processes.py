@@ -52,8 +52,8 @@ class Services:
     environment: dict[str, str] = field(default_factory=dict)
     ready: list[Readiness] = field(default_factory=list)
     show: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    """What to tell about ports that were in use."""
+    notes: list[str] = field(default_factory=list)
+    """What to tell: ports that were in use, folders that say nothing."""
     left_out: list[str] = field(default_factory=list)
     """Programs that nobody asked for."""
 
@@ -73,6 +73,9 @@ def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool =
     if not files:
         raise StepError(f"expected services/<name>/processes.conf below {root}, found none")
     services = Services()
+    for folder in sorted(root.glob("services/*/")):
+        if (folder / "pyproject.toml").exists() and not (folder / "processes.conf").exists():
+            services.notes.append(f"{folder.relative_to(root)} has no processes.conf: nothing of it is started")
     sections = [(file, _parse(file, services)) for file in files]
     for file, laptop in sections:
         _leave_out(file, laptop, services, given)
@@ -123,7 +126,7 @@ def _choose_ports(
             port = free_port(taken)
         elif wanted in taken or not is_free(port):
             port = free_port(taken)
-            services.moved.append(f"Port {wanted} is in use: {name} is {port}")
+            services.notes.append(f"Port {wanted} is in use: {name} is {port}")
         services.environment[name] = str(port)
 
 

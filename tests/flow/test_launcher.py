@@ -69,6 +69,9 @@ def services(project: Any) -> Any:
 @pytest.fixture(scope="module")
 def running(shared_project: Any) -> Iterator[Any]:
     """Such a project's launcher, started where the worker's port was in use; tests leave it as it is."""
+    (shared_project.root / "services/unfinished").mkdir(parents=True)
+    (shared_project.root / "services/unfinished/pyproject.toml").touch()
+    shared_project.service("quiet", "[program:quiet]\ncommand=FAKE quiet\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         launcher = with_services(shared_project).launch(
@@ -89,6 +92,11 @@ def test_port_in_use_another_is_taken_and_told(running: Any) -> None:
     assert told[1] != told[2] == running.variables["WORKER_PORT"]
     with urllib.request.urlopen(running.variables["WORKER_URL"], timeout=5) as answer:
         assert answer.status == 200
+
+
+def test_terminal_names_what_it_cannot_follow(running: Any) -> None:
+    assert "services/unfinished has no processes.conf: nothing of it is started" in running.text
+    assert re.search(r"^  quiet +started \(its processes.conf has no ready=\)$", running.text, re.MULTILINE)
 
 
 def test_callers_environment_wins_over_a_services_own(running: Any) -> None:
