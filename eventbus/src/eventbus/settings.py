@@ -62,8 +62,17 @@ def load(model: type[SettingsT], path: Path, environ: Mapping[str, str] = os.env
         raise SettingsError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, got: {type(document).__name__}")
+    return validated(model, _substituted(document, "", path, environ), path)
+
+
+def validated(model: type[SettingsT], document: Any, path: Path) -> SettingsT:
+    """What was read from that file as the model; a file of another form than `load` reads may use it.
+
+    Raises:
+        SettingsError: it does not fit. The first problem, as one line.
+    """
     try:
-        return model.model_validate(_substituted(document, "", path, environ))
+        return model.model_validate(document)
     except ValidationError as error:
         raise SettingsError(_first_problem(path, error)) from None
 

@@ -42,7 +42,10 @@ def shipped() -> Callable[..., SapBridgeSettings]:
 @pytest.fixture
 def settings() -> Callable[..., SapSettings]:
     def settings(url: str = f"http://127.0.0.1:1{ROOT}", **changes: Any) -> SapSettings:
-        return shipped_settings().sap.model_copy(update={"url": url, **changes})
+        shipped = shipped_settings().sap
+        tables: dict[str, Any] = {name: changes.pop(name) for name in ("sales_areas", "materials") if name in changes}
+        mapping = shipped.mapping.model_copy(update=tables)
+        return shipped.model_copy(update={"url": url, "mapping": mapping, **changes})
 
     return settings
 

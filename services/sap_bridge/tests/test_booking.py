@@ -12,7 +12,7 @@ from eventbus.department import Done, Later, Permanent, Transient
 from eventbus.department.ledger import Entry, Key, Ledger, advisory_lock, utcnow
 from eventbus.testing import an_event, wait_until
 from sap_bridge import schema
-from sap_bridge.settings import SalesArea
+from sap_bridge.mapping_tables import SalesArea
 from sap_sandbox.testing import RunningSandbox
 
 CREATED = '{"d":{"SalesOrder":"4711"}}'

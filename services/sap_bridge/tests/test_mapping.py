@@ -1,8 +1,9 @@
-"""What an order becomes in SAP, and what the tables of the mapping may say."""
+"""What an order becomes in SAP."""
 
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,9 @@ import pytest
 from eventbus.contract.order import PRODUCT_ID_MAX
 from eventbus.settings import SettingsError, config_path, load
 from eventbus.testing import an_order
-from sap_bridge.mapping import Mapping, MappingError, edm_date
-from sap_bridge.settings import SalesArea, SapBridgeSettings
+from sap_bridge.mapping import Mapping, MappingError, quantities
+from sap_bridge.mapping_tables import SalesArea
+from sap_bridge.settings import SapBridgeSettings
 
 NORTH = SalesArea(organization="1710", channel="10", division="00", sold_to="17100001")
 OTHERS = SalesArea(organization="1720", channel="20", division="00", sold_to="17200009")
@@ -29,11 +31,12 @@ def test_order_becomes_a_deep_insert(settings: Settings) -> None:
 
     sales_order = Mapping(settings(sales_areas={"north": NORTH})).sales_order(order)
 
-    assert (sales_order.reference, sales_order.sold_to, sales_order.organization) == (
-        "7KQ2-M9XD-4TWE",
-        "17100001",
-        "1710",
-    )
+    assert (sales_order.reference, sales_order.area) == ("7KQ2-M9XD-4TWE", NORTH)
+    assert sales_order.facts() == NORTH.model_dump() | {
+        "reference": "7KQ2-M9XD-4TWE",
+        "day": "2026-11-25",
+        "items": {"42": "3", "2": "1"},
+    }
     assert sales_order.document == {
         "SalesOrderType": "OR",
         "SalesOrganization": "1710",
@@ -61,7 +64,7 @@ def test_without_text_id_the_name_is_not_sent(settings: Settings) -> None:
 def test_region_without_a_row_takes_the_row_for_any(settings: Settings, region: str, area: SalesArea) -> None:
     sales_order = Mapping(settings(sales_areas={"north": NORTH, "*": OTHERS})).sales_order(an_order(region=region))
 
-    assert (sales_order.organization, sales_order.sold_to) == (area.organization, area.sold_to)
+    assert sales_order.area == area
 
 
 @pytest.mark.parametrize(
@@ -87,8 +90,8 @@ def test_order_that_cannot_be_expressed_is_refused_never_cut(
 @pytest.mark.parametrize(
     ("materials", "material"),
     [
-        ("{product_id}", "42"),
-        ("MAT-{product_id:08d}", "MAT-00000042"),
+        ({"*": "{product_id}"}, "42"),
+        ({"*": "MAT-{product_id:08d}"}, "MAT-00000042"),
         ({"42": "TG11"}, "TG11"),
         ({"1": "TG11", "*": "P{product_id}"}, "P42"),
     ],
@@ -108,19 +111,30 @@ def test_shipped_configuration_maps_every_region_and_product(settings: Settings,
 
 
 @pytest.mark.parametrize(
-    ("moment", "zone", "milliseconds"),
+    ("moment", "zone", "day"),
     [
-        (datetime(2024, 11, 1, 12, tzinfo=UTC), "UTC", 1730419200000),
-        (datetime(2024, 10, 31, 23, 30, tzinfo=UTC), "Europe/Berlin", 1730419200000),
-        (datetime(2024, 11, 2, 3, tzinfo=UTC), "America/New_York", 1730419200000),
+        (datetime(2024, 11, 1, 12, tzinfo=UTC), "UTC", "2024-11-01"),
+        (datetime(2024, 10, 31, 23, 30, tzinfo=UTC), "Europe/Berlin", "2024-11-01"),
+        (datetime(2024, 11, 2, 3, tzinfo=UTC), "America/New_York", "2024-11-01"),
     ],
 )
-def test_date_is_the_business_days_midnight_in_utc(moment: datetime, zone: str, milliseconds: int) -> None:
-    assert edm_date(moment, ZoneInfo(zone)) == f"/Date({milliseconds})/"
+def test_date_is_the_business_days_midnight_in_utc(settings: Settings, moment: datetime, zone: str, day: str) -> None:
+    sales_order = Mapping(settings(timezone=ZoneInfo(zone))).sales_order(an_order(created_at=moment))
+
+    assert sales_order.facts()["day"] == day
+    assert sales_order.document["CustomerPurchaseOrderDate"] == "/Date(1730419200000)/"
 
 
-def area(**changes: str) -> str:
-    return json.dumps({"*": NORTH.model_dump() | changes})
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([("00042", "1"), ("42", "2.000")], {"42": "3"}),
+        ([("tg11", "100.000"), ("TG12", "0.500")], {"TG11": "100", "TG12": "0.5"}),
+        ([("000", "1")], {"0": "1"}),
+    ],
+)
+def test_quantities_are_told_as_sap_writes_them(items: list[tuple[str, str]], expected: dict[str, str]) -> None:
+    assert quantities(items) == expected
 
 
 @pytest.mark.parametrize(
@@ -130,16 +144,6 @@ def area(**changes: str) -> str:
         ({"SAP_URL": "https://sap.example/srv/"}, "sap.url"),
         ({"SAP_URL": "https://sap.example/srv"}, "SAP_SETTLE_S"),
         ({"SAP_URL": "https://sap.example/srv", "SAP_SETTLE_S": "59"}, "SAP_SETTLE_S"),
-        ({"SAP_SALES_AREAS": "{north"}, "sap.sales_areas_override: expected JSON"),
-        ({"SAP_SALES_AREAS": area(organization="17100")}, "organization"),
-        ({"SAP_SALES_AREAS": area(sold_to="")}, "sold_to"),
-        ({"SAP_SALES_AREAS": '{"Nörth": {}}'}, "sap.sales_areas_override"),
-        ({"SAP_MATERIALS": "MAT"}, "product_id"),
-        ({"SAP_MATERIALS": "{product}"}, "product_id"),
-        ({"SAP_MATERIALS": "X" * 30 + "{product_id}"}, "40 printable"),
-        ({"SAP_MATERIALS": '{"two": "TG11"}'}, "product ids as keys"),
-        ({"SAP_MATERIALS": '{"2": ""}'}, "40 printable"),
-        ({"SAP_MATERIALS": '{"*": "TG11"}'}, "product_id"),
         ({"SAP_TRANSIENT_RE": "("}, "sap.transient_re"),
         ({"TIMEZONE": "Berlin"}, "sap.timezone"),
         ({"SAP_READ_TIMEOUT": "75"}, "HANDLER_TIMEOUT_S"),
@@ -156,18 +160,22 @@ def test_wrong_setting_stops_the_start_with_one_line(environ: dict[str, str], me
     assert environ.get("SAP_PASSWORD", "sandbox") not in str(stopped.value)
 
 
-def test_environment_replaces_tables_and_reaches_a_real_sap() -> None:
+def test_environment_reaches_a_real_sap(tmp_path: Path) -> None:
+    file = tmp_path / "mapping.yaml"
+    file.write_text(
+        "sales_areas: {north: {organization: 1720, channel: 20, division: 00, sold_to: 17200009}}\n"
+        "materials: {2: TG11}\n"
+    )
     environ = {
         "SAP_URL": "https://sap.example/sap/opu/odata/sap/API_SALES_ORDER_SRV",
         "SAP_SETTLE_S": "120",
-        "SAP_SALES_AREAS": json.dumps({"north": OTHERS.model_dump()}),
-        "SAP_MATERIALS": '{"2": "TG11"}',
+        "SAP_MAPPING_FILE": str(file),
         "SAP_TEXT_ID": "none",
     }
 
     sap = load(SapBridgeSettings, config_path("sap_bridge", {}), environ).sap
 
-    assert sap.areas_in_force == {"north": OTHERS}
-    assert sap.materials_in_force == {"2": "TG11"}
+    assert sap.mapping.sales_areas == {"north": OTHERS}
+    assert sap.mapping.materials == {"2": "TG11"}
     assert sap.text_id is None
     assert "sandbox" not in repr(sap)

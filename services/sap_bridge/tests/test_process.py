@@ -109,6 +109,19 @@ def reports(broker: Broker) -> Reports:
     return Reports(broker)
 
 
+@pytest.fixture
+def mapping_file(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a mapping with these materials; its name."""
+
+    def write(materials: str) -> str:
+        area = "{organization: 1710, channel: 10, division: 00, sold_to: 17100001}"
+        file = tmp_path / "mapping.yaml"
+        file.write_text(f"sales_areas: {{'*': {area}}}\nmaterials: {materials}\n")
+        return str(file)
+
+    return write
+
+
 def publish(broker: Broker, events: list[Event[Any]]) -> None:
     for event in events:
         broker.publish(event, f"order.created.{event.data.region}")
@@ -203,10 +216,10 @@ def test_sap_refuses_the_login_nothing_is_parked_and_the_department_is_ready(
 
 
 def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
-    broker: Broker, sandbox: RunningSandbox, start_bridge: StartBridge, reports: Reports
+    broker: Broker, sandbox: RunningSandbox, start_bridge: StartBridge, reports: Reports, mapping_file: Any
 ) -> None:
     refused, accepted = an_event(product_ids=(7,)), an_event(product_ids=(8,))
-    start_bridge(broker, sandbox.url, SAP_MATERIALS='{"7": "BLOCKED-7", "8": "TG8"}').wait_ready()
+    start_bridge(broker, sandbox.url, SAP_MAPPING_FILE=mapping_file("{7: BLOCKED-7, 8: TG8}")).wait_ready()
     publish(broker, [refused, accepted])
     wait_until(lambda: all_done(reports, [accepted]), 20, "the next one is booked")
     wait_until(lambda: reports.of(refused.subject) == ["attention"], 20, "the refused one needs a person")
@@ -223,8 +236,9 @@ def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
         ({"SAP_URL": "https://sap.example/srv"}, "SAP_SETTLE_S"),
         ({"SAP_VERIFY": "/nonexistent.pem"}, "SAP_VERIFY"),
         ({"SAP_VERIFY": __file__}, "SAP_VERIFY"),
+        ({"SAP_MAPPING_FILE": "/nonexistent.yaml"}, "/nonexistent.yaml: expected a readable YAML file"),
     ],
-    ids=["settle time", "no such file", "no certificates"],
+    ids=["settle time", "no such file", "no certificates", "no mapping"],
 )
 def test_wrong_configuration_ends_with_one_line_and_78(
     process_environ: dict[str, str], wrong: dict[str, str], named: str

@@ -176,7 +176,7 @@ class Booking:
 
     def _find(self, entry: Entry, sales_order: SalesOrder, deadline: float) -> Found | Answer:
         # where it was sent to, though the mapping may have changed since
-        sent = {"reference": sales_order.reference} | _address(sales_order) | dict(entry.extra)
+        sent = sales_order.facts() | dict(entry.extra)
         return self._client.find(sent["reference"], sent["sold_to"], sent["organization"], deadline)
 
     def _numbers(
@@ -223,7 +223,7 @@ class Booking:
                 attempt=entry.attempt + 1,
                 first_sent_at=entry.first_sent_at or now,
                 last_sent_at=now,
-                extra={"reference": sales_order.reference} | _address(sales_order),
+                extra=dict(entry.extra) | sales_order.facts(),
             )
         )
 
@@ -262,7 +262,3 @@ class Booking:
 
     def _release(self, entry: Entry) -> None:
         self._transactions.run(lambda connection: self._ledger.release(connection, entry))
-
-
-def _address(sales_order: SalesOrder) -> dict[str, str]:
-    return {"sold_to": sales_order.sold_to, "organization": sales_order.organization}

@@ -2,14 +2,16 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from eventbus.contract import OrderCreated
 
-from sap_bridge.settings import ANY, SalesArea, SapSettings
+from sap_bridge.mapping_tables import ANY, SalesArea
+from sap_bridge.settings import SapSettings
 
 REFERENCE_CHARACTERS_MAX = 35
 """PurchaseOrderByCustomer. Never cut: two orders would share a reference, and the look-up would mix them up."""
@@ -27,9 +29,19 @@ class SalesOrder:
 
     reference: str
     """PurchaseOrderByCustomer: the order number behind the configured prefix."""
-    sold_to: str
-    organization: str
+    area: SalesArea
+    day: date
+    """CustomerPurchaseOrderDate: the day of the order in the business's time zone."""
     document: dict[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """What the ledger keeps of it: enough to find it in SAP and to tell a change there. No personal data."""
+        return {
+            "reference": self.reference,
+            "day": self.day.isoformat(),
+            **self.area.model_dump(),
+            "items": quantities((item["Material"], item["RequestedQuantity"]) for item in self.document["to_Item"]),
+        }
 
 
 class Mapping:
@@ -45,6 +57,7 @@ class Mapping:
             MappingError: with a reason such as `unmapped_region: …`, free of personal data.
         """
         area = self._area(order.region)
+        day = order.created_at.astimezone(self._settings.timezone).date()
         reference = self.reference(order.order_number)
         document: dict[str, Any] = {
             "SalesOrderType": self._settings.order_type,
@@ -53,14 +66,14 @@ class Mapping:
             "OrganizationDivision": area.division,
             "SoldToParty": area.sold_to,
             "PurchaseOrderByCustomer": reference,
-            "CustomerPurchaseOrderDate": edm_date(order.created_at, self._settings.timezone),
+            "CustomerPurchaseOrderDate": edm_date(day),
             "to_Item": self._items(order.product_ids),
         }
         if self._settings.text_id:
             # a business partner's number stands for the customer; addresses cannot be inserted by this service
             text = {"Language": self._settings.language, "LongTextID": self._settings.text_id}
             document["to_Text"] = [text | {"LongText": order.customer_name}]
-        return SalesOrder(reference, area.sold_to, area.organization, document)
+        return SalesOrder(reference, area, day, document)
 
     def reference(self, order_number: str) -> str:
         """The customer reference of an order. Raises MappingError where SAP's field cannot hold it as it is."""
@@ -72,29 +85,27 @@ class Mapping:
         return reference
 
     def _area(self, region: str) -> SalesArea:
-        areas = self._settings.areas_in_force
+        areas = self._settings.mapping.sales_areas
         area = areas.get(region) or areas.get(ANY)
         if area is None:
             raise MappingError(f"unmapped_region: sales_areas has neither {region} nor {ANY}")
         return area
 
     def _items(self, product_ids: tuple[int, ...]) -> list[dict[str, str]]:
-        quantities = Counter(product_ids)  # in the order in which they are first seen
-        if not 1 <= len(quantities) <= ITEMS_MAX:
-            raise MappingError(f"unusable_items: {len(quantities)} different products; SAP takes 1 to {ITEMS_MAX}")
+        counts = Counter(product_ids)  # in the order in which they are first seen
+        if not 1 <= len(counts) <= ITEMS_MAX:
+            raise MappingError(f"unusable_items: {len(counts)} different products; SAP takes 1 to {ITEMS_MAX}")
         return [
             {
                 "SalesOrderItem": str(position * ITEM_STEP),
                 "Material": self._material(product_id),
                 "RequestedQuantity": str(quantity),  # Edm.Decimal is a string in OData V2's JSON
             }
-            for position, (product_id, quantity) in enumerate(quantities.items(), start=1)
+            for position, (product_id, quantity) in enumerate(counts.items(), start=1)
         ]
 
     def _material(self, product_id: int) -> str:
-        materials = self._settings.materials_in_force
-        if isinstance(materials, str):
-            return materials.format(product_id=product_id)
+        materials = self._settings.mapping.materials
         if (material := materials.get(str(product_id))) is not None:
             return material
         if (template := materials.get(ANY)) is not None:
@@ -102,8 +113,21 @@ class Mapping:
         raise MappingError(f"unmapped_product: materials has neither {product_id} nor {ANY}")
 
 
-def edm_date(moment: datetime, zone: ZoneInfo) -> str:
-    """The day of that moment in the zone, as OData V2 writes a date in JSON: `/Date(<ms of its midnight in UTC>)/`."""
-    day = moment.astimezone(zone).date()
+def edm_date(day: date) -> str:
+    """The day as OData V2 writes a date in JSON: `/Date(<ms of its midnight in UTC>)/`."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return f"/Date({int(midnight.timestamp()) * 1000})/"
+
+
+def quantities(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Pieces by material, as SAP would write both: without leading zeros, in upper case, without trailing decimals."""
+    totals: dict[str, Decimal] = {}
+    for material, quantity in items:
+        name = as_in_sap(material)
+        totals[name] = totals.get(name, Decimal()) + Decimal(quantity)
+    return {material: f"{total.normalize():f}" for material, total in totals.items()}
+
+
+def as_in_sap(code: str) -> str:
+    """A material or business partner as SAP gives it back, whatever it was sent as: digits without leading zeros."""
+    return (code.lstrip("0") or "0") if code.isdecimal() else code.upper()

@@ -1,15 +1,13 @@
-"""Settings of the SAP bridge, from `config.yaml`. The mapping's tables are checked here, at start."""
+"""Settings of the SAP bridge, from `config.yaml`. The mapping's file is read and checked with them, at start."""
 
 import ipaddress
-import json
 import re
 import ssl
+from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from eventbus.contract.order import PRODUCT_ID_MAX
-from eventbus.contract.routing import REGION_PATTERN
 from eventbus.department.settings import DepartmentSettings
 from eventbus.settings import Settings
 from pydantic import (
@@ -22,9 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-ANY = "*"
-"""Stands for every region, or every product, that has no row of its own."""
-MATERIAL_CHARACTERS_MAX = 40
+from sap_bridge.mapping_tables import MappingTables, read_mapping, shipped_mapping
+
 PREFIX_CHARACTERS_MAX = 20
 """SAP's customer reference holds 35; our order numbers have 14."""
 CONNECT_RETRIES = 2
@@ -35,38 +32,16 @@ SETTLE_S_MIN = 60.0
 """Of a SAP that is not on this machine: a shorter settle time books twice when a dialog step is slow."""
 
 
-def _from_json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"JSON ({error})") from None
-
-
-def _template_or_json(value: Any) -> Any:
-    return _from_json(value) if isinstance(value, str) and re.match(r"\s*\{\s*[\"}]", value) else value
-
-
 def _none(value: Any) -> Any:
     return None if value == "none" else value
 
 
+def _tables(value: Any) -> Any:
+    return read_mapping(Path(value)) if isinstance(value, str) else value
+
+
 def _code(length: int) -> StringConstraints:
     return StringConstraints(min_length=1, max_length=length, pattern=r"^[!-~]+$")
-
-
-class SalesArea(Settings):
-    """Where orders of a region are booked, and for which business partner."""
-
-    organization: Annotated[str, _code(4)]
-    channel: Annotated[str, _code(2)]
-    division: Annotated[str, _code(2)]
-    sold_to: Annotated[str, _code(10)]
-
-
-SalesAreas = dict[str, SalesArea]
-Materials = str | dict[str, str]
 
 
 class SapSettings(Settings):
@@ -99,10 +74,10 @@ class SapSettings(Settings):
     reference_prefix: Annotated[str, StringConstraints(max_length=PREFIX_CHARACTERS_MAX, pattern=r"^[!-~]*$")] = ""
     text_id: Annotated[Annotated[str, _code(4)] | None, BeforeValidator(_none)] = None
     timezone: ZoneInfo
-    sales_areas: SalesAreas
-    sales_areas_override: Annotated[SalesAreas | None, BeforeValidator(_from_json)] = None
-    materials: Annotated[Materials, BeforeValidator(_template_or_json)]
-    materials_override: Annotated[Materials | None, BeforeValidator(_template_or_json)] = None
+    mapping: Annotated[MappingTables, BeforeValidator(_tables)] = Field(
+        default_factory=lambda: read_mapping(shipped_mapping())
+    )
+    """In `config.yaml` the name of a file; here what it holds."""
 
     @field_validator("ca_file")
     @classmethod
@@ -114,28 +89,6 @@ class SapSettings(Settings):
                 raise ValueError(f"SAP_VERIFY: a file with certificates as PEM ({error.strerror})") from None
         return ca_file
 
-    @field_validator("sales_areas", "sales_areas_override")
-    @classmethod
-    def _regions(cls, areas: SalesAreas | None) -> SalesAreas | None:
-        for region in areas or ():
-            if region != ANY and not re.fullmatch(REGION_PATTERN, region):
-                raise ValueError(f"regions as a-z, 0-9 and -, or {ANY}; not {region!r}")
-        return areas
-
-    @field_validator("materials", "materials_override")
-    @classmethod
-    def _products(cls, materials: Materials | None) -> Materials | None:
-        if isinstance(materials, str):
-            _check_template(materials)
-        for product, material in (materials or {}).items() if isinstance(materials, dict) else ():
-            if product == ANY:
-                _check_template(material)
-            elif not re.fullmatch(r"[1-9][0-9]{0,15}", product):
-                raise ValueError(f"product ids as keys, or {ANY}; not {product!r}")
-            else:
-                _check_material(material)
-        return materials
-
     @field_validator("settle_s")
     @classmethod
     def _settles(cls, settle_s: float, info: ValidationInfo) -> float:
@@ -143,16 +96,6 @@ class SapSettings(Settings):
         if settle_s < SETTLE_S_MIN and host and not _is_this_machine(host):
             raise ValueError(f"SAP_SETTLE_S of at least {SETTLE_S_MIN:g}, better 120, for a SAP on another machine")
         return settle_s
-
-    @property
-    def areas_in_force(self) -> SalesAreas:
-        """Region to sales area."""
-        return self.sales_areas if self.sales_areas_override is None else self.sales_areas_override
-
-    @property
-    def materials_in_force(self) -> Materials:
-        """Product to material, or a template for all."""
-        return self.materials if self.materials_override is None else self.materials_override
 
 
 class SapBridgeSettings(DepartmentSettings):
@@ -169,22 +112,6 @@ class SapBridgeSettings(DepartmentSettings):
         if call_s > self.handler_timeout_s:
             raise ValueError(f"handler_timeout_s (HANDLER_TIMEOUT_S) of at least {call_s:g}, for SAP's longest call")
         return self
-
-
-def _check_template(template: str) -> None:
-    try:
-        smallest, largest = template.format(product_id=1), template.format(product_id=PRODUCT_ID_MAX)
-    except (KeyError, IndexError, ValueError, AttributeError):
-        raise ValueError("a template with {product_id} and no other field") from None
-    if smallest == largest:
-        raise ValueError("a template with {product_id}")
-    for material in (smallest, largest):
-        _check_material(material)
-
-
-def _check_material(material: str) -> None:
-    if not re.fullmatch(rf"[!-~]([ -~]{{0,{MATERIAL_CHARACTERS_MAX - 2}}}[!-~])?", material):
-        raise ValueError(f"materials of 1 to {MATERIAL_CHARACTERS_MAX} printable ASCII characters, not {material!r}")
 
 
 def _is_this_machine(host: str) -> bool:
