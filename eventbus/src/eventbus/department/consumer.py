@@ -219,26 +219,18 @@ class Bus(SharedExtension):
         handler = self.handlers.choose(delivery.routing_key)
         reports = handler is None or handler.reports
         try:
-            self._settle(
-                delivery,
-                lambda: self.settler.settle(delivery, outcome, counts=counts, reports=reports),
-                lambda error: self.settler.settle(delivery, error, counts=False, reports=False),
-            )
+            self._settle(delivery, lambda: self.settler.settle(delivery, outcome, counts=counts, reports=reports))
         finally:
             self.release(delivery)
 
     def pass_on(self, delivery: Delivery, retry: Retry) -> None:
         """Send a delivery that was not started to a tier."""
         try:
-            self._settle(
-                delivery,
-                lambda: self.settler.pass_on(delivery, retry),
-                lambda error: self.settler.settle(delivery, error, counts=False, reports=False),
-            )
+            self._settle(delivery, lambda: self.settler.pass_on(delivery, retry))
         finally:
             self.release(delivery)
 
-    def _settle(self, delivery: Delivery, act: Callable[[], None], otherwise: Callable[[Exception], None]) -> None:
+    def _settle(self, delivery: Delivery, act: Callable[[], None]) -> None:
         """Settle; a bug of ours on the way settles the delivery as a bug; should that fail too, it goes back slowly."""
         try:
             act()
@@ -247,7 +239,7 @@ class Bus(SharedExtension):
             if delivery.settled:
                 return
             try:
-                otherwise(error)
+                self.settler.settle(delivery, error, counts=False, reports=False)
             except Exception:
                 log.exception("settling failed twice", department=self.name, event_id=delivery.event_id)
                 eventlet.sleep(GIVE_BACK_PAUSE_S)
