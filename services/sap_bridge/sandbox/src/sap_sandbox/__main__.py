@@ -4,12 +4,11 @@ import signal
 import sys
 from types import FrameType
 
-import uvicorn
 from eventbus.database import parse_url
 from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
 
 from eventbus import logs
-from sap_sandbox.app import create_app
+from sap_sandbox.app import create_server
 from sap_sandbox.settings import SandboxSettings
 
 KEEP_ALIVE_S = 60
@@ -28,18 +27,7 @@ def main() -> None:
     except SettingsError as error:
         exit_configuration(str(error))
     logs.configure("sap_sandbox")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
-    )
+    server = create_server(settings, host=settings.host, port=settings.port, timeout_keep_alive=KEEP_ALIVE_S)
     # uvicorn drains on these signals, then restores our handlers and raises the signal again
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)

@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from sap_sandbox.administration import Administration
+from sap_sandbox.connections import Connections, server
+from sap_sandbox.faults.plan import FaultPlan
 from sap_sandbox.logon import Logon
 from sap_sandbox.service import ROOT, SalesOrderService
 from sap_sandbox.sessions import Sessions
@@ -20,24 +26,33 @@ from sap_sandbox.work_processes import WorkProcesses
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "MERGE", "DELETE", "OPTIONS"]
 
 
-def create_app(settings: SandboxSettings) -> Starlette:
-    """The ASGI application. Its database is opened, and brought up to date, when it starts.
+def create_server(settings: SandboxSettings, **options: Any) -> uvicorn.Server:
+    """A server of the sandbox; options are uvicorn's. Its database is opened, and brought up to date, at its start.
 
     When it ends, every order that it took is booked first.
     """
-    statistics = Statistics()
+    connections = Connections()
     sessions = Sessions(settings.session_idle_s, settings.sessions_max)
+    faults = FaultPlan(sessions.expire_all)
+    app = _create_app(settings, connections, sessions, faults)
+    return server(app, connections, faults.end_pauses, **options)
+
+
+def _create_app(
+    settings: SandboxSettings, connections: Connections, sessions: Sessions, faults: FaultPlan
+) -> Starlette:
+    statistics = Statistics()
     work_processes = WorkProcesses(settings.work_processes, settings.queue_max)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         store = await asyncio.to_thread(Store, settings.database_url, settings.internal_range)
         logon = Logon(settings, sessions, statistics)
-        app.state.store = store
-        app.state.service = SalesOrderService(settings, store, logon, work_processes, statistics)
-        yield
-        await work_processes.drain()
-        app.state.service.close()
+        with ThreadPoolExecutor(1, thread_name_prefix="booking") as writer:
+            app.state.store, app.state.writer, app.state.connections = store, writer, connections
+            app.state.service = SalesOrderService(settings, store, logon, work_processes, statistics, faults, writer)
+            yield
+            await work_processes.drain()
         store.close()
 
     async def serve(request: Request) -> Response:
@@ -48,29 +63,6 @@ def create_app(settings: SandboxSettings) -> Starlette:
         # a client that fetches its token without the slash loses it on the way, as with some SAP systems
         return RedirectResponse(request.url.replace(path=f"{ROOT}/"))
 
-    async def stats(request: Request) -> Response:
-        store: Store = request.app.state.store
-        references = await asyncio.to_thread(store.orders_by_reference)
-        return JSONResponse(
-            {
-                "references": references,
-                "orders": sum(references.values()),
-                "posts": statistics.posts,
-                "answers": {str(status): count for status, count in sorted(statistics.answers.items())},
-                "logins": statistics.logins,
-                "token_fetches": statistics.token_fetches,
-                "csrf_refusals": statistics.csrf_refusals,
-                "overload_refusals": statistics.overload_refusals,
-                "sessions": sessions.alive(),
-                "in_hand": work_processes.in_hand,
-                "max_concurrency": work_processes.in_hand_max,
-                "max_work_processes": work_processes.busy_max,
-            }
-        )
-
-    async def expire_sessions(_request: Request) -> Response:
-        return JSONResponse({"expired": sessions.expire_all()})
-
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
@@ -78,8 +70,7 @@ def create_app(settings: SandboxSettings) -> Starlette:
         routes=[
             Route(ROOT + "/{resource:path}", serve, methods=_METHODS),
             Route(ROOT, add_slash, methods=_METHODS),
-            Route("/_sim/stats", stats),
-            Route("/_sim/sessions/expire", expire_sessions, methods=["POST"]),
+            *Administration(sessions, work_processes, statistics, faults).routes(),
             Route("/healthz", healthz),
         ],
         lifespan=lifespan,

@@ -77,6 +77,16 @@ class Logon:
             self._statistics.token_fetches += 1
             response.headers["x-csrf-token"] = caller.session.token
 
+    def undo(self, caller: LoggedOn) -> None:
+        """Forget a session that was made for this call: another answer than SAP's goes out, without its cookie."""
+        if caller.is_new:
+            self._sessions.end(caller.session)
+            self._statistics.logins -= 1
+
+    def end_all_sessions(self) -> None:
+        """End all sessions."""
+        self._sessions.expire_all()
+
     def _credentials_fit(self, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":

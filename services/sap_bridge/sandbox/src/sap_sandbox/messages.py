@@ -60,6 +60,7 @@ class Sim(Enum):
     OUTSIDE_RANGE = ("111", "Sales order {value} is outside the external number range")
     NUMBER_TAKEN = ("112", "Sales order {value} already exists")
     RANGE_USED_UP = ("113", "The internal number range is used up")
+    LOCKED = ("120", "Sales data of this customer is currently being processed by user {user}")
 
     READ_ONLY_IGNORED = ("201", "Property {name} cannot be set and was ignored")
     INCOMPLETE = ("202", "The document is incomplete: item {item} has no price")

@@ -13,13 +13,18 @@ from starlette.responses import JSONResponse, Response
 
 from sap_sandbox import deep_insert, metadata_document, query, rendering, resource_path
 from sap_sandbox.booking import BookedOrder, book
+from sap_sandbox.connections import BrokenOff
 from sap_sandbox.errors import ODataError, PlainError, SandboxError, overloaded
+from sap_sandbox.faults import answers
+from sap_sandbox.faults.identify import Identified, identify
+from sap_sandbox.faults.kinds import EXPIRE_SESSIONS, Call
+from sap_sandbox.faults.plan import Entry, FaultPlan
 from sap_sandbox.logon import LoggedOn, Logon
 from sap_sandbox.messages import Sim
 from sap_sandbox.reading import accepts_json, read, require_json
 from sap_sandbox.schema import ENTITY_TYPES, SALES_ORDER
 from sap_sandbox.settings import SandboxSettings
-from sap_sandbox.statistics import Statistics
+from sap_sandbox.statistics import NO_ANSWER, Statistics
 from sap_sandbox.store import Store
 from sap_sandbox.work_processes import Latency, OverloadedError, WorkProcesses
 
@@ -32,7 +37,10 @@ class SalesOrderService:
     """Answers requests below `ROOT`.
 
     A request occupies a work process from logon to answer. An order is booked at the end of the latency, whether its
-    client still waits or not.
+    client still waits or not. Faults strike calls that SAP has let in: a create with another token uses up no rule.
+
+    Args:
+        writer: the one thread that writes to the store.
     """
 
     def __init__(
@@ -42,13 +50,15 @@ class SalesOrderService:
         logon: Logon,
         work_processes: WorkProcesses,
         statistics: Statistics,
+        faults: FaultPlan,
+        writer: ThreadPoolExecutor,
     ) -> None:
         source = random.Random()  # noqa: S311 - a latency is no secret
         self._settings, self._store, self._logon = settings, store, logon
         self._work_processes, self._statistics = work_processes, statistics
         self._booking_latency = Latency(settings.latency_median_ms, settings.latency_sigma, source)
         self._read_latency = Latency(settings.read_latency_median_ms, settings.latency_sigma, source)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="booking")
+        self._faults, self._writer = faults, writer
 
     async def handle(self, request: Request) -> Response:
         """The answer to one request."""
@@ -63,10 +73,6 @@ class SalesOrderService:
         except PlainError as error:
             return error.response()
 
-    def close(self) -> None:
-        """Let go of the booking thread. Bookings must have been drained."""
-        self._writer.shutdown()
-
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
         async for chunk in request.stream():
@@ -77,19 +83,70 @@ class SalesOrderService:
         return bytes(body)
 
     async def _dialog_step(self, request: Request, body: bytes) -> Response:
+        self._faults.keep_time()
+        caller = self._let_in(request)
+        if isinstance(caller, Response):
+            return caller
+        call = identify(request, request.path_params["resource"], body)
+        struck = self._strike(call)
+        if struck and struck.rule.fault == EXPIRE_SESSIONS:
+            self._logon.end_all_sessions()
+            struck, caller = None, self._let_in(request)
+            if isinstance(caller, Response):
+                return caller
+        if struck:
+            answer = await self._faulty_answer(struck, request, body, caller)
+        else:
+            answer = self._finish(request, caller, await self._answer(request, body))
+        if call and call.call is Call.CREATE:
+            self._statistics.posts += 1
+            self._statistics.answers[NO_ANSWER if isinstance(answer, BrokenOff) else str(answer.status_code)] += 1
+        return answer
+
+    def _let_in(self, request: Request) -> LoggedOn | Response:
+        """The caller, or why there is none."""
         try:
             caller = self._logon.log_on(request)
         except SandboxError as error:
             return error.response()
-        response = await self._answer(request, body, caller)
+        try:
+            self._logon.check_csrf(request, caller)
+        except SandboxError as error:
+            return self._finish(request, caller, error.response())
+        return caller
+
+    def _strike(self, call: Identified | None) -> Entry | None:
+        struck = self._faults.strike(call.call, call.references) if call else None
+        if call and struck:
+            about = ", ".join(call.references)
+            _log.info("fault", fault=struck.rule.fault, rule=struck.id, call=str(call.call), reference=about)
+        return struck
+
+    async def _faulty_answer(self, struck: Entry, request: Request, body: bytes, caller: LoggedOn) -> Response:
+        rule = struck.rule
+        if rule.is_after_commit:
+            answer = await self._answer(request, body)
+            if answer.status_code == HTTPStatus.CREATED:
+                await self._faults.pause(struck)
+                answer = answers.afterwards(rule, answer)
+            else:
+                self._faults.give_back(struck)
+            return self._finish(request, caller, answer)
+        await self._faults.pause(struck)
+        answer_instead = answers.instead(rule, request, self._settings)
+        if answer_instead is None:
+            return self._finish(request, caller, await self._answer(request, body))
+        self._logon.undo(caller)
+        return answer_instead
+
+    def _finish(self, request: Request, caller: LoggedOn, response: Response) -> Response:
         self._logon.finish(request, caller, response)
         response.headers["DataServiceVersion"] = "2.0"
         return response
 
-    async def _answer(self, request: Request, body: bytes, caller: LoggedOn) -> Response:
+    async def _answer(self, request: Request, body: bytes) -> Response:
         path = request.path_params["resource"]
         try:
-            self._logon.check_csrf(request, caller)
             if path in ("", "$metadata"):
                 return _own_document(request, path)
             if path == "$batch":
@@ -106,7 +163,6 @@ class SalesOrderService:
 
     async def _create(self, request: Request, body: bytes) -> Response:
         started = time.monotonic()
-        self._statistics.posts += 1
         try:
             query.system_options(request.query_params.multi_items(), query.OPTIONS_OF_A_WRITE)
             _require_json_body(request)
@@ -116,10 +172,8 @@ class SalesOrderService:
             loop = asyncio.get_running_loop()
             booked = await loop.run_in_executor(self._writer, book, wanted, self._settings, self._store)
         except ODataError as error:
-            self._statistics.answers[int(error.status)] += 1
             _log.info("refused", status=int(error.status), messages=_codes(error), transaction=error.transaction_id)
             raise
-        self._statistics.answers[int(HTTPStatus.CREATED)] += 1
         _log.info(
             "booked",
             sales_order=str(booked.header["SalesOrder"]).lstrip("0"),

@@ -59,6 +59,10 @@ class Sessions:
         self._by_id = {key: session for key, session in self._by_id.items() if session.last_used >= oldest}
         return len(self._by_id)
 
+    def end(self, session: Session) -> None:
+        """End that one."""
+        self._by_id.pop(session.id, None)
+
     def expire_all(self) -> int:
         """End all sessions. Returns how many there were."""
         count = self.alive()

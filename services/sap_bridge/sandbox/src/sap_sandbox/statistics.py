@@ -3,12 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+NO_ANSWER = "none"
+
 
 @dataclass
 class Statistics:
     """What happened since the start.
 
-    `posts` are orders sent by a caller who was let in with the right token; `answers` counts theirs by status.
+    `posts` are orders sent by a caller who was let in with the right token; `answers` counts theirs by
+    status, or under `NO_ANSWER`.
     """
 
     posts: int = 0
@@ -16,4 +19,4 @@ class Statistics:
     token_fetches: int = 0
     csrf_refusals: int = 0
     overload_refusals: int = 0
-    answers: Counter[int] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)

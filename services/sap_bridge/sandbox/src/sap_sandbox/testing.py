@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from eventbus.settings import config_path, load
 
-from sap_sandbox.app import create_app
+from sap_sandbox.admin_client import AdminClient, Document
+from sap_sandbox.app import create_server
 from sap_sandbox.service import ROOT
 from sap_sandbox.settings import SandboxSettings
 
@@ -41,6 +41,35 @@ class RunningSandbox:
         """A POST to it ends all sessions."""
         return f"{self.origin}/_sim/sessions/expire"
 
+    @property
+    def admin(self) -> AdminClient:
+        """Its administration."""
+        return AdminClient(self.origin)
+
+    def fault(self, fault: str, **rule: Any) -> int:
+        """Let that fault strike: `fault("commit-then-drop", count=1, reference="WEB-*")`. Returns the rule's id."""
+        return int(self.admin.add_fault({"fault": fault, **rule})["id"])
+
+    def faults(self) -> list[Document]:
+        """The rules, each with how often it `fired`."""
+        return self.admin.faults()
+
+    def fired(self, rule_id: int) -> int:
+        """How often that rule struck."""
+        return next(int(rule["fired"]) for rule in self.faults() if rule["id"] == rule_id)
+
+    def clear_faults(self) -> None:
+        """No call fails any more."""
+        self.admin.clear_faults()
+
+    def stats(self) -> Document:
+        """The counters."""
+        return self.admin.stats()
+
+    def expire_sessions(self, every_s: float | None = None) -> None:
+        """End all sessions, now or each time that so many seconds have passed, until `clear_faults`."""
+        self.admin.expire_sessions(every_s)
+
 
 def sandbox_settings(folder: Path, **changes: Any) -> SandboxSettings:
     """The shipped settings with a database in that folder, no latency, and what is to be different."""
@@ -57,9 +86,7 @@ def sandbox_settings(folder: Path, **changes: Any) -> SandboxSettings:
 def running_sandbox(folder: Path, **changes: Any) -> Iterator[RunningSandbox]:
     """A sandbox with `sandbox_settings`; it is drained and gone at the end of the block."""
     settings = sandbox_settings(folder, **changes)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), log_config=None, access_log=False, lifespan="on", server_header=False)
-    )
+    server = create_server(settings)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="sap sandbox", daemon=True)
     thread.start()

@@ -1,0 +1,71 @@
+"""A client of the administration of a running sandbox, for the command line and for tests."""
+
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+TIMEOUT_S = 30.0
+Document = dict[str, Any]
+
+
+class AdminError(Exception):
+    """The sandbox did not do what it was asked. The text is one line."""
+
+
+class UnreachableError(AdminError):
+    """Nobody answers there, or somebody else."""
+
+
+class RefusedError(AdminError):
+    """The request is wrong, or what it names does not exist."""
+
+
+class AdminClient:
+    """Talks to the sandbox at that origin (scheme, host and port)."""
+
+    def __init__(self, origin: str) -> None:
+        self._prefix = f"{origin.rstrip('/')}/_sim"
+
+    def stats(self) -> Document:
+        """The counters."""
+        return self._call("GET", "/stats")
+
+    def faults(self) -> list[Document]:
+        """The rules of the fault plan, each with `id`, `fired` and `left`."""
+        rules: list[Document] = self._call("GET", "/faults")["rules"]
+        return rules
+
+    def add_fault(self, rule: Document) -> Document:
+        """The rule as it was added."""
+        return self._call("POST", "/faults", rule)
+
+    def clear_faults(self) -> int:
+        """Take all rules out. Returns how many there were."""
+        return int(self._call("DELETE", "/faults")["removed"])
+
+    def remove_fault(self, rule_id: int) -> None:
+        """Take that rule out."""
+        self._call("DELETE", f"/faults/{rule_id}")
+
+    def expire_sessions(self, every_s: float | None = None) -> Document:
+        """End all sessions, now or by the clock; the latter is a rule of the fault plan."""
+        return self._call("POST", "/sessions/expire", None if every_s is None else {"every_s": every_s})
+
+    def _call(self, method: str, path: str, document: Document | None = None, **query: Any) -> Document:
+        url = self._prefix + path
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # a proxy of the environment is not meant for this machine
+                answer = session.request(method, url, json=document, params=query, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise UnreachableError(f"no SAP sandbox answers at {url}: {type(error).__name__}") from error
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UnreachableError(f"{url} is no SAP sandbox: it answered {answer.status_code} without a JSON object")
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
+            raise RefusedError(str(content.get("detail", f"{url} answered {answer.status_code}")))
+        return content

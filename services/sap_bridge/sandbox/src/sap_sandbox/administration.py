@@ -1,0 +1,135 @@
+"""`/_sim/`: what only the people around the sandbox may do. No login: keep it on loopback."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sap_sandbox.faults import answers, rule
+from sap_sandbox.faults.kinds import EXPIRE_SESSIONS, KINDS
+from sap_sandbox.faults.plan import Entry, FaultPlan, PlanFullError
+from sap_sandbox.problems import ProblemError
+from sap_sandbox.sessions import Sessions
+from sap_sandbox.statistics import Statistics
+from sap_sandbox.store import Store
+from sap_sandbox.work_processes import WorkProcesses
+
+PREFIX = "/_sim"
+BODY_BYTES_MAX = 65_536
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Administration:
+    """Counters, the fault plan and the sessions of one sandbox. The store is the application's, opened at its start."""
+
+    def __init__(
+        self, sessions: Sessions, work_processes: WorkProcesses, statistics: Statistics, faults: FaultPlan
+    ) -> None:
+        self._sessions, self._work_processes = sessions, work_processes
+        self._statistics, self._faults = statistics, faults
+
+    def routes(self) -> list[Route]:
+        """The addresses below `PREFIX`."""
+        table: tuple[tuple[str, str, Endpoint], ...] = (
+            ("GET", "/stats", self._stats),
+            ("GET", "/faults", self._show_faults),
+            ("POST", "/faults", self._add_fault),
+            ("DELETE", "/faults", self._clear_faults),
+            ("DELETE", "/faults/{id:int}", self._remove_fault),
+            ("POST", "/sessions/expire", self._expire_sessions),
+            ("GET", "/logon-page", self._logon_page),
+        )
+        return [Route(PREFIX + path, _with_problems(endpoint), methods=[method]) for method, path, endpoint in table]
+
+    async def _stats(self, request: Request) -> Response:
+        self._faults.keep_time()
+        store: Store = request.app.state.store
+        references = await asyncio.to_thread(store.orders_by_reference)
+        counted = self._statistics
+        return JSONResponse(
+            {
+                "references": references,
+                "orders": sum(references.values()),
+                "posts": counted.posts,
+                "answers": dict(sorted(counted.answers.items())),
+                "logins": counted.logins,
+                "token_fetches": counted.token_fetches,
+                "csrf_refusals": counted.csrf_refusals,
+                "overload_refusals": counted.overload_refusals,
+                "sessions": self._sessions.alive(),
+                "in_hand": self._work_processes.in_hand,
+                "max_concurrency": self._work_processes.in_hand_max,
+                "max_work_processes": self._work_processes.busy_max,
+            }
+        )
+
+    async def _show_faults(self, _request: Request) -> Response:
+        return JSONResponse({"rules": [entry.as_json() for entry in self._faults.entries()]})
+
+    async def _add_fault(self, request: Request) -> Response:
+        entry = self._added(await _json(request))
+        return JSONResponse(entry.as_json(), HTTPStatus.CREATED, {"Location": f"{PREFIX}/faults/{entry.id}"})
+
+    async def _clear_faults(self, _request: Request) -> Response:
+        return JSONResponse({"removed": self._faults.clear()})
+
+    async def _remove_fault(self, request: Request) -> Response:
+        entry_id: int = request.path_params["id"]
+        if not self._faults.remove(entry_id):
+            known = [entry.id for entry in self._faults.entries()]
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"there is no rule {entry_id}", rules=known)
+        return JSONResponse({"removed": 1})
+
+    async def _expire_sessions(self, request: Request) -> Response:
+        document = await _json(request, {})
+        if document == {}:
+            return JSONResponse({"expired": self._sessions.expire_all()})
+        if not isinstance(document, dict) or document.keys() - {"every_s", "count"} or "every_s" not in document:
+            detail = "nothing, or one JSON object with every_s and, if wanted, count is expected"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, detail, field="every_s")
+        entry = self._added({"fault": EXPIRE_SESSIONS, **document})
+        return JSONResponse(entry.as_json(), HTTPStatus.CREATED, {"Location": f"{PREFIX}/faults/{entry.id}"})
+
+    async def _logon_page(self, _request: Request) -> Response:
+        return answers.logon_page()
+
+    def _added(self, document: Any) -> Entry:
+        try:
+            return self._faults.add(rule.read(document))
+        except rule.RuleError as error:
+            more = {"choices": list(error.choices)} if error.choices else {}
+            raise ProblemError(
+                HTTPStatus.BAD_REQUEST, str(error), field=error.field, **more, faults=list(KINDS)
+            ) from None
+        except PlanFullError as error:
+            raise ProblemError(HTTPStatus.CONFLICT, str(error)) from None
+
+
+def _with_problems(endpoint: Endpoint) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ProblemError as error:
+            return error.response()
+
+    return answer
+
+
+async def _json(request: Request, where_empty: Any = None) -> Any:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {BODY_BYTES_MAX} bytes are expected")
+    if not body and where_empty is not None:
+        return where_empty
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"JSON is expected: {error}") from None
