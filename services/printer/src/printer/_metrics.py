@@ -3,7 +3,8 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 SLIPS = Counter("printer_slips_total", "Slips by how they ended", ["end"])
-OPEN_JOBS = Gauge("printer_open_jobs", "Slips that the printer has accepted and not finished")
+OPEN_JOBS = Gauge("printer_open_jobs", "Slips accepted and not finished, as in the ledger: all replicas tell the same")
+TROUBLE = Gauge("printer_waits_for_person", "1: slips wait, and the printer is stopped, jammed or out of something")
 RENDER_SECONDS = Histogram(
     "printer_render_seconds",
     "Time to make a slip, waiting for the compiler included",

@@ -53,11 +53,18 @@ class PrinterError(Exception):
         self.is_sent_whole = is_sent_whole
         """Whether the request went out to its end, and only its answer is missing."""
 
+    @property
+    def concerns_all(self) -> bool:
+        """Whether every other request would fare the same: no answer, or a refusal below IPP, as of a login."""
+        return not self.is_answered or (self.status is None and self.fate is Fate.CONFIGURATION)
+
 
 NOT_POSSIBLE = 0x0404
 """Of Create-Job on CUPS: too many jobs. Of Send-Document: the job is further than we know."""
 NOT_FOUND = 0x0406
 GONE = 0x0407
+HAS_DOCUMENT = 0x0509
+"""Of Send-Document: the job takes no second one."""
 IPP_FATES: Mapping[int, Fate] = MappingProxyType(
     {
         0x0401: Fate.CONFIGURATION,  # forbidden
@@ -113,15 +120,66 @@ def fate_of_http(status: int, has_retry_after: bool) -> Fate:
     return Fate.UNKNOWN if status >= 500 else Fate.CONFIGURATION
 
 
+HTTP_REASONS: Mapping[int, str] = MappingProxyType(
+    {
+        401: "it wants a login: PRINTER_USER and PRINTER_PASSWORD are missing or wrong",
+        403: "the login may not do this",
+        404: "there is no printer at this path of PRINTER_URI",
+        426: "it wants TLS: use ipps:// in PRINTER_URI",
+    }
+)
+
+
+def reason_of_http(status: int) -> str:
+    """What to tell a person about a request that was answered with this HTTP status."""
+    hint = HTTP_REASONS.get(status)
+    return f"the printer answers HTTP {status}{f': {hint}' if hint else ''}"
+
+
+TLS_REFUSALS = frozenset(
+    {
+        "WRONG_VERSION_NUMBER",  # it speaks plain HTTP
+        "RECORD_LAYER_FAILURE",  # the same, of OpenSSL 3.2 and later
+        "HTTP_REQUEST",
+        "UNSUPPORTED_PROTOCOL",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "SSL/TLS_ALERT_HANDSHAKE_FAILURE",
+        "DH_KEY_TOO_SMALL",
+        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    }
+)
+"""OpenSSL's reasons why no TLS connection came about, before any byte of the request was sent."""
+
+
 def fate_of_exception(error: requests.RequestException) -> Fate:
     """The fate of a request without an answer."""
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+    if _tls_problem(causes) is not None:
         return Fate.CONFIGURATION
     # NewConnectionError: name not found, refused, no route; before any byte of the request was sent
     if any(isinstance(c, (requests.ConnectTimeout, urllib3.exceptions.NewConnectionError)) for c in causes):
         return Fate.RETRY
     return Fate.UNKNOWN
+
+
+def reason_of_exception(error: requests.RequestException) -> str:
+    """What to tell a person about a request without an answer."""
+    problem = _tls_problem(_causes(error))
+    return f"no answer: {type(error).__name__}" if problem is None else f"no trusted connection: {problem}"
+
+
+def _tls_problem(causes: list[BaseException]) -> str | None:
+    """Why no connection came about that could be trusted; None where that is not what failed."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the printer's certificate is refused ({getattr(cause, 'verify_message', None) or cause})"
+        if isinstance(cause, ssl.SSLError) and cause.reason in TLS_REFUSALS:
+            return f"no TLS with this printer ({cause.reason.replace('_', ' ').lower()})"
+        # urllib3 has no class of its own for it
+        if isinstance(cause, urllib3.exceptions.SSLError) and str(cause).startswith("Fingerprints did not match"):
+            return "the printer's certificate is not the one of PRINTER_CERT_SHA256"
+    return None
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -149,6 +207,7 @@ class JobState(IntEnum):
 
 
 PRINTER_STOPPED = 5
+PRINTER_STATES: Mapping[int, str] = MappingProxyType({3: "idle", 4: "printing", PRINTER_STOPPED: "stopped"})
 TROUBLE_REASONS = (
     "media-needed",
     "media-empty",

@@ -33,6 +33,8 @@ class End(StrEnum):
     VANISHED = "vanished"
     ELSEWHERE = "elsewhere"
     """Another printer than ours has it: the settings were changed."""
+    FORGOTTEN = "forgotten"
+    """It was seen printing and is gone, of a printer that drops its finished jobs."""
 
 
 def close(entry: Entry, desk: Desk, records: Records) -> None:
@@ -43,6 +45,9 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
             give_up(entry, f"{entry.reference} was printed, but its upload broke off: check the paper", desk, records)
         case End.COMPLETED:
             close_printed(entry, desk, records)
+        case End.FORGOTTEN:
+            detail = f"{entry.reference} was printing, and the printer dropped it"
+            close_printed(replace(entry, detail=detail), desk, records)
         case End.ABORTED if tries(entry.copy, reprint) < PRINTS_MAX:
             records.next_copy(entry)
             metrics.SLIPS.labels("aborted").inc()
@@ -64,8 +69,9 @@ def close_printed(entry: Entry, desk: Desk, records: Records, reference: str | N
     """
     entry = replace(entry, reference=reference or entry.reference)
     reprint = records.reprint_of(entry)
-    report(entry, desk, "done", note_of(entry.copy, reprint) or (REPRINTED if reprint else None))
-    records.advance(entry, PRINTED, release=True, reference=entry.reference)
+    detail = entry.detail or note_of(entry.copy, reprint) or (REPRINTED if reprint else None)
+    report(entry, desk, "done", detail)
+    records.advance(entry, PRINTED, release=True, reference=entry.reference, detail=entry.detail)
     metrics.SLIPS.labels("reprinted" if reprint else "printed").inc()
     log.info("printed", order=entry.order_number, event_id=entry.cause_id, reference=entry.reference)
 
@@ -73,7 +79,7 @@ def close_printed(entry: Entry, desk: Desk, records: Records, reference: str | N
 def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Outcome:
     """What a redelivered event is told whose slip is accepted or closed. What was reported is reported again."""
     if entry.state == PRINTED:
-        return Done(entry.reference, note_of(entry.copy))
+        return Done(entry.reference, entry.detail or note_of(entry.copy))
     if entry.state == ATTENTION:
         desk.results.publish(
             order_number=entry.order_number,

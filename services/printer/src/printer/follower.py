@@ -1,7 +1,7 @@
 """Follows accepted slips until they are on paper, and reports it. A slow printer holds no worker meanwhile."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from eventbus.department.ledger import Entry, Key, LeaseLostError
 from eventbus.department.owner import new_owner
@@ -11,6 +11,7 @@ from printer import _metrics as metrics
 from printer.classification import Fate, JobState, PrinterError
 from printer.closing import END, End, close, give_up, report
 from printer.desk import Desk
+from printer.follower_lease import take_lead, tell_trouble
 from printer.ipp_client import IppPrinter, Job
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
 from printer.submission import NotSettledError, Submission, VanishedError
@@ -20,17 +21,29 @@ POLL_MAX_S = 30.0
 STUCK_S = 60.0
 """A slip that is not printed so long after it was accepted is reported once as `waiting`."""
 
+SEEN_PRINTING = "seen_printing"
+"""In `extra`: when the job was seen printing, of a printer that drops its finished jobs."""
+
 log = get_logger(__name__)
 
 
 class Follower:
-    """Asks one printer what became of its jobs: every round at first, more seldom as a job grows older."""
+    """Asks one printer what became of its jobs: every round at first, more seldom as a job grows older.
 
-    def __init__(self, printer: IppPrinter, media: str) -> None:
+    Args:
+        forgets_done: the printer drops finished jobs: one that was seen printing and is gone is done.
+    """
+
+    def __init__(self, printer: IppPrinter, media: str, *, forgets_done: bool = False) -> None:
         self._printer = printer
         self._media = media
+        self._forgets_done = forgets_done
+        self._owner = new_owner()
         self._next_look: dict[Key, float] = {}
         self._answers = True
+        self._led = False
+        self.trouble: str | None = None
+        """Why the printer prints nothing, when slips wait for it and a person has to go there."""
 
     def follow(self, desk: Desk) -> None:
         """One round over the accepted slips, and over second copies, which no event will come back for.
@@ -41,14 +54,59 @@ class Follower:
         records = Records(desk.transactions, IPP_LEASE_S)
         entries = records.followed(FOLLOWED_MAX)
         metrics.OPEN_JOBS.set(len(entries))
+        if not self._leads(entries, desk, records):
+            return
         known = {entry.key for entry in entries}
         self._next_look = {key: at for key, at in self._next_look.items() if key in known}
         stuck = self._look_at_all(entries, desk, records)
-        for entry in records.followed(FOLLOWED_MAX):
+        entries = records.followed(FOLLOWED_MAX)
+        self._see_trouble(entries, desk, records)
+        for entry in entries:
             if END in entry.extra:
                 self._close(entry, desk, records)
             elif entry.key in stuck:
                 self._report_stuck(entry, stuck[entry.key], desk, records)
+
+    def _leads(self, entries: list[Entry], desk: Desk, records: Records) -> bool:
+        """Whether there is something to do that no other replica does."""
+        if not entries:
+            if self.trouble is not None:
+                self._change_trouble(None, desk)
+            return False
+        lead = desk.transactions.run(lambda connection: take_lead(connection, self._owner, records.clock()))
+        if not lead.is_ours or not self._led:
+            self.trouble = lead.trouble
+            metrics.TROUBLE.set(lead.trouble is not None)
+        self._led = lead.is_ours
+        return lead.is_ours
+
+    def _see_trouble(self, entries: list[Entry], desk: Desk, records: Records) -> None:
+        """Find out whether the printer waits for a person. A printer may print on with an empty tray or cartridge: what
+        it says of those counts when a slip has waited for long."""
+        sent_at = [e.last_sent_at for e in entries if e.state == ACCEPTED and END not in e.extra and e.last_sent_at]
+        trouble = None
+        if sent_at:
+            if not self._answers:
+                return
+            try:
+                status = self._printer.status()
+            except PrinterError as error:
+                log.warning("cannot ask the printer how it is", reason=error.reason)
+                return
+            is_late = records.clock() - min(sent_at) > timedelta(seconds=STUCK_S)
+            if status.is_stopped or (status.in_trouble and is_late):
+                trouble = str(status)
+        if trouble != self.trouble:
+            self._change_trouble(trouble, desk)
+
+    def _change_trouble(self, trouble: str | None, desk: Desk) -> None:
+        if trouble is not None:
+            log.warning("the printer waits for a person", reason=trouble)
+        else:
+            log.info("the printer works again")
+        metrics.TROUBLE.set(trouble is not None)
+        self.trouble = trouble
+        desk.transactions.run(lambda connection: tell_trouble(connection, self._owner, trouble))
 
     def _look_at_all(self, entries: list[Entry], desk: Desk, records: Records) -> dict[Key, str]:
         """Why slips are stuck that have not been reported so."""
@@ -60,9 +118,10 @@ class Follower:
                 reason = self._look(entry, desk, records)
             except PrinterError as error:
                 records.put_back(entry.key)  # if it is this one's fault, the next round begins with the others
-                if not error.is_answered:
+                if error.concerns_all:
                     self._note_silence(error, len(entries))
-                    return {entry.key: "the printer does not answer" for entry in entries if _is_stuck(entry, records)}
+                    reason = error.reason if error.fate is Fate.CONFIGURATION else "the printer does not answer"
+                    return {entry.key: reason for entry in entries if _is_stuck(entry, records)}
                 reason = error.reason
                 log.warning("cannot follow a slip", order=entry.order_number, job=entry.reference, reason=reason)
             except LeaseLostError:
@@ -89,11 +148,31 @@ class Follower:
         else:
             job = submission.current_job(entry)
             if job is not None and not job.is_finished:
-                return str(self._printer.status()) if _is_stuck(entry, records) else None
-            end = _end_of(job)
+                return self._look_at_unfinished(job, entry, records)
+            end = End.FORGOTTEN if job is None and self._is_forgotten(entry, records) else _end_of(job)
         if (taken := records.claim_again(entry, new_owner())) is not None:
             records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, END: end})
         return None
+
+    def _look_at_unfinished(self, job: Job, entry: Entry, records: Records) -> str | None:
+        """Why the slip is stuck, if it is."""
+        if job.is_left_held:
+            self._printer.release_job(job.id)
+            log.warning("a job that a crash of the printer left held is released", order=entry.order_number, job=job.id)
+            return None
+        if self._forgets_done and job.state == JobState.PROCESSING and SEEN_PRINTING not in entry.extra:
+            seen = {SEEN_PRINTING: records.clock().isoformat()}
+            if (taken := records.claim_again(entry, new_owner())) is not None:
+                entry = records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, **seen})
+        return str(self._printer.status()) if _is_stuck(entry, records) else None
+
+    def _is_forgotten(self, entry: Entry, records: Records) -> bool:
+        """Whether the job was seen printing, and is gone from a printer that has been on ever since and is well."""
+        if SEEN_PRINTING not in entry.extra or self._printer.job(entry.extra["job_id"]) is not None:
+            return False
+        status = self._printer.status()
+        printing_for_s = (records.clock() - datetime.fromisoformat(entry.extra[SEEN_PRINTING])).total_seconds()
+        return status.up_time_s is not None and status.up_time_s >= printing_for_s and not status.in_trouble
 
     def _close(self, entry: Entry, desk: Desk, records: Records) -> None:
         owner = new_owner()

@@ -6,11 +6,32 @@ Every failure is a `PrinterError` that says whether the printer may have accepte
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from printer.classification import GONE, NOT_FOUND, Fate, JobState, PrinterError, is_in_trouble
+from printer.classification import (
+    GONE,
+    NOT_FOUND,
+    PRINTER_STATES,
+    PRINTER_STOPPED,
+    Fate,
+    JobState,
+    PrinterError,
+    is_in_trouble,
+)
+from printer.ipp_access import Access
 from printer.ipp_message import Attribute, Group, Response, Tag
-from printer.ipp_transport import IppTransport, Operation, http_url
+from printer.ipp_transport import ANYBODY, IppTransport, Operation, http_url
 
 PDF = "application/pdf"
+START_TIMEOUT_S = 5.0
+"""A printer that is silent for so long at our start is asked again when there is something to print."""
+JOB_ATTRIBUTES = (
+    "job-id",
+    "job-name",
+    "job-originating-user-name",
+    "job-state",
+    "job-state-reasons",
+    "job-hold-until",
+    "number-of-documents",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +40,12 @@ class Job:
 
     id: int
     name: str | None
-    """None: the printer does not say (CUPS leaves names out of long lists)."""
+    """None: the printer does not say (CUPS leaves names out of long lists, and hides those of other users)."""
+    user: str | None
+    """Who sent it; None: the printer does not say."""
     state: int
     reasons: tuple[str, ...]
+    hold_until: str | None
     documents: int | None
     """None: the printer does not count them."""
 
@@ -38,6 +62,12 @@ class Job:
         """Whether nothing more will happen to it."""
         return self.state in (JobState.CANCELED, JobState.ABORTED, JobState.COMPLETED)
 
+    @property
+    def is_left_held(self) -> bool:
+        """Whether it is whole and held for no reason, and for ever: a kill of CUPS between two writes leaves it so."""
+        has_no_reason = self.hold_until in (None, "no-hold") and set(self.reasons) <= {"none"}
+        return self.state == JobState.HELD and bool(self.documents) and has_no_reason
+
 
 @dataclass(frozen=True, slots=True)
 class PrinterStatus:
@@ -45,6 +75,13 @@ class PrinterStatus:
 
     state: int
     reasons: tuple[str, ...]
+    up_time_s: int | None = None
+    """Since the printer was started; None: it does not say."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it prints nothing, by its own word."""
+        return self.state == PRINTER_STOPPED
 
     @property
     def in_trouble(self) -> bool:
@@ -52,7 +89,7 @@ class PrinterStatus:
         return is_in_trouble(self.state, self.reasons)
 
     def __str__(self) -> str:
-        return ", ".join(reason for reason in self.reasons if reason != "none") or f"state {self.state}"
+        return ", ".join(reason for reason in self.reasons if reason != "none") or PRINTER_STATES.get(self.state, "?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +106,12 @@ class IppPrinter:
     Args:
         uri: its address; without a port 631.
         connections: kept open, and used at a time, at most.
+        access: login and trust.
     """
 
-    def __init__(self, uri: str, connections: int) -> None:
+    def __init__(self, uri: str, connections: int, access: Access = ANYBODY) -> None:
         self.address = http_url(uri)
-        self._transport = IppTransport(uri, connections)
+        self._transport = IppTransport(uri, connections, access)
         self._known: _Capabilities | None = None
 
     def close(self) -> None:
@@ -82,8 +120,28 @@ class IppPrinter:
 
     def status(self) -> PrinterStatus:
         """How the printer is now."""
-        group = self._ask_printer("printer-state", "printer-state-reasons")
-        return PrinterStatus(_integer(group, "printer-state"), _texts(group, "printer-state-reasons"))
+        group = self._ask_printer("printer-state", "printer-state-reasons", "printer-up-time")
+        up_time = group.get("printer-up-time")
+        return PrinterStatus(
+            _integer(group, "printer-state"),
+            _texts(group, "printer-state-reasons"),
+            up_time[0] if up_time and isinstance(up_time[0], int) else None,
+        )
+
+    def formats(self) -> tuple[str, ...]:
+        """The document formats that it takes. Asked with little patience."""
+        group = self._ask_printer("document-format-supported", read_timeout_s=START_TIMEOUT_S)
+        return _texts(group, "document-format-supported")
+
+    def has_sent(self, job: Job, name: str) -> bool:
+        """Whether the job, found by its id, is the one that we sent under that name.
+
+        A printer that counts anew gives an id again. A server that hides names from strangers shows us our own, so a
+        job without a name is ours only if its user is.
+        """
+        if job.name is not None:
+            return job.name == name
+        return job.user == self._transport.user
 
     def create_job(self, name: str, media: str) -> int:
         """Make an empty job; its id. `media` is asked for where the printer has it."""
@@ -117,12 +175,15 @@ class IppPrinter:
         """End the job without printing it, or what is left of it."""
         self._call(Operation.CANCEL_JOB, {"job-id": (Tag.INTEGER, job_id)})
 
+    def release_job(self, job_id: int) -> None:
+        """Print a job that is held."""
+        self._call(Operation.RELEASE_JOB, {"job-id": (Tag.INTEGER, job_id)})
+
     def job(self, job_id: int) -> Job | None:
         """The job with that id, or None if the printer knows none."""
-        requested = ("job-id", "job-name", "job-state", "job-state-reasons", "number-of-documents")
         operation: dict[str, Attribute] = {
             "job-id": (Tag.INTEGER, job_id),
-            "requested-attributes": (Tag.KEYWORD, requested),
+            "requested-attributes": (Tag.KEYWORD, JOB_ATTRIBUTES),
         }
         try:
             response = self._call(Operation.GET_JOB_ATTRIBUTES, operation, answers=Tag.JOB)
@@ -135,7 +196,7 @@ class IppPrinter:
     def find_job(self, name: str) -> Job | None:
         """The job of that name; of several the one with a document. None: the printer surely has none."""
         # asked for id, name and state alone, CUPS 2.4 leaves out names and whole jobs; with document-format it does not
-        requested = ("job-id", "job-name", "job-state", "job-state-reasons", "number-of-documents", "document-format")
+        requested = (*JOB_ATTRIBUTES, "document-format")
         found: list[Job] = []
         which = ("all",) if "all" in self._capabilities().which_jobs else ("not-completed", "completed")
         for kind in which:
@@ -167,9 +228,12 @@ class IppPrinter:
             self._known = _Capabilities(*(_texts(group, f"{name}-supported") for name in names))
         return self._known
 
-    def _ask_printer(self, *attributes: str) -> Group:
+    def _ask_printer(self, *attributes: str, read_timeout_s: float | None = None) -> Group:
         operation: dict[str, Attribute] = {"requested-attributes": (Tag.KEYWORD, attributes)}
-        return self._call(Operation.GET_PRINTER_ATTRIBUTES, operation, answers=Tag.PRINTER).first(Tag.PRINTER)
+        answer = self._call(
+            Operation.GET_PRINTER_ATTRIBUTES, operation, answers=Tag.PRINTER, read_timeout_s=read_timeout_s
+        )
+        return answer.first(Tag.PRINTER)
 
     def _call(
         self,
@@ -179,9 +243,12 @@ class IppPrinter:
         job: Mapping[str, Attribute] | None = None,
         answers: Tag | None = None,
         document: bytes = b"",
+        read_timeout_s: float | None = None,
     ) -> Response:
         try:
-            return self._transport.call(operation, attributes, job=job, answers=answers, document=document)
+            return self._transport.call(
+                operation, attributes, job=job, answers=answers, document=document, read_timeout_s=read_timeout_s
+            )
         except PrinterError as error:
             if error.fate is not Fate.BUSY:
                 self._known = None  # after a failure it may be another printer, or set up anew
@@ -189,12 +256,14 @@ class IppPrinter:
 
 
 def _job(group: Group) -> Job:
-    names, documents = group.get("job-name"), group.get("number-of-documents")
+    documents = group.get("number-of-documents")
     return Job(
         id=_integer(group, "job-id"),
-        name=names[0] if names and isinstance(names[0], str) else None,
+        name=_text(group, "job-name"),
+        user=_text(group, "job-originating-user-name"),
         state=_integer(group, "job-state"),
         reasons=_texts(group, "job-state-reasons"),
+        hold_until=_text(group, "job-hold-until"),
         documents=documents[0] if documents and isinstance(documents[0], int) else None,
     )
 
@@ -204,6 +273,11 @@ def _integer(group: Group, name: str) -> int:
     if not values or not isinstance(values[0], int):
         raise PrinterError(Fate.UNKNOWN, f"the answer has no {name}")
     return values[0]
+
+
+def _text(group: Group, name: str) -> str | None:
+    texts = _texts(group, name)
+    return texts[0] if texts else None
 
 
 def _texts(group: Group, name: str) -> tuple[str, ...]:

@@ -36,9 +36,10 @@ class IppQueue:
     Args:
         window: jobs that it may have accepted and not finished.
         media: the paper's name.
+        forgets_done: see `Follower`.
     """
 
-    def __init__(self, printer: IppPrinter, *, window: int, media: str) -> None:
+    def __init__(self, printer: IppPrinter, *, window: int, media: str, forgets_done: bool = False) -> None:
         self._printer = printer
         self._window = window
         self._media = media
@@ -46,7 +47,7 @@ class IppQueue:
         self._shrunk_until = 0.0
         self._entering = 0
         self._full_since: float | None = None
-        self._follower = Follower(printer, media)
+        self._follower = Follower(printer, media, forgets_done=forgets_done)
 
     def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome:
         """`InHand` when the printer has accepted the slip; `Done` when it is on paper already.
@@ -97,7 +98,7 @@ class IppQueue:
 
     def _wait_for_room(self, entry: Entry, records: Records) -> Later | None:
         """None when the window has room, soon. `Later` when not; Blocked where the printer waits for a person."""
-        if self._has_room(entry, records):
+        if self._has_room(entry, records) and self._follower.trouble is None:
             return None
         try:
             status = self._printer.status()
@@ -106,11 +107,11 @@ class IppQueue:
         if status.in_trouble:
             raise Blocked(f"printer: {status}")
         deadline = time.monotonic() + WINDOW_WAIT_S
-        while time.monotonic() < deadline:
+        while not self._has_room(entry, records):
+            if time.monotonic() >= deadline:
+                return Later(WINDOW_RETRY_S, "the printer has as many slips as its window takes")
             time.sleep(WINDOW_LOOK_S)
-            if self._has_room(entry, records):
-                return None
-        return Later(WINDOW_RETRY_S, "the printer has as many slips as its window takes")
+        return None
 
     def _has_room(self, entry: Entry, records: Records) -> bool:
         window = self._shrunk_window if time.monotonic() < self._shrunk_until else self._window

@@ -7,9 +7,18 @@ from enum import IntEnum
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
-from printer.classification import NOT_POSSIBLE, Fate, PrinterError, fate_of_exception, fate_of_http, fate_of_status
+from printer.classification import (
+    NOT_POSSIBLE,
+    Fate,
+    PrinterError,
+    fate_of_exception,
+    fate_of_http,
+    fate_of_status,
+    reason_of_exception,
+    reason_of_http,
+)
+from printer.ipp_access import Access, open_session
 from printer.ipp_message import Attribute, MalformedIppError, Response, Tag, decode_response, encode_request
 
 USER_NAME = "order-bus"
@@ -17,6 +26,9 @@ CONNECT_TIMEOUT_S = 3.05
 """A little more than a multiple of 3 s, after which TCP sends its first packet again."""
 READ_TIMEOUT_S = 30.0
 PORT = 631
+
+
+ANYBODY = Access()
 
 
 class Operation(IntEnum):
@@ -28,6 +40,7 @@ class Operation(IntEnum):
     GET_JOB_ATTRIBUTES = 0x09
     GET_JOBS = 0x0A
     GET_PRINTER_ATTRIBUTES = 0x0B
+    RELEASE_JOB = 0x0D
 
 
 class IppTransport:
@@ -36,16 +49,14 @@ class IppTransport:
     Args:
         uri: its address; without a port 631.
         connections: kept open, and used at a time, at most.
+        access: login and trust.
     """
 
-    def __init__(self, uri: str, connections: int) -> None:
+    def __init__(self, uri: str, connections: int, access: Access = ANYBODY) -> None:
         self.uri = uri
+        self.user = access.user or USER_NAME
         self._url = http_url(uri)
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy or REQUESTS_CA_BUNDLE of the machine is not meant for the printer
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._session = open_session(access, connections)
         self._request_ids = itertools.count(1)
 
     def close(self) -> None:
@@ -60,6 +71,7 @@ class IppTransport:
         job: Mapping[str, Attribute] | None = None,
         answers: Tag | None = None,
         document: bytes = b"",
+        read_timeout_s: float | None = None,
     ) -> Response:
         """The answer of a successful request.
 
@@ -68,6 +80,7 @@ class IppTransport:
             job: attributes of the job to make.
             answers: the group that the answer must have.
             document: sent after the attributes.
+            read_timeout_s: how long the printer may be silent; `READ_TIMEOUT_S` where None.
 
         Raises:
             PrinterError: no answer, no IPP, or a status that is no success.
@@ -80,10 +93,10 @@ class IppTransport:
         rest = dict(attributes)
         if "job-id" in rest:
             target["job-id"] = rest.pop("job-id")
-        groups = [(Tag.OPERATION, {**target, "requesting-user-name": (Tag.NAME, USER_NAME), **rest})]
+        groups = [(Tag.OPERATION, {**target, "requesting-user-name": (Tag.NAME, self.user), **rest})]
         if job:
             groups.append((Tag.JOB, dict(job)))
-        response = self._post(encode_request(operation, next(self._request_ids), groups) + document)
+        response = self._post(encode_request(operation, next(self._request_ids), groups) + document, read_timeout_s)
         fate = _fate(operation, response)
         if fate is not Fate.OK:
             raise PrinterError(fate, _reason(operation, response), status=response.status)
@@ -91,26 +104,26 @@ class IppTransport:
             raise PrinterError(Fate.UNKNOWN, f"{_title(operation)}: the answer has no {answers.name.lower()} group")
         return response
 
-    def _post(self, body: bytes) -> Response:
+    def _post(self, body: bytes, read_timeout_s: float | None) -> Response:
         try:
             answer = self._session.post(
                 self._url,
                 data=body,
                 headers={"Content-Type": "application/ipp"},
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                timeout=(CONNECT_TIMEOUT_S, read_timeout_s or READ_TIMEOUT_S),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             raise PrinterError(
                 fate_of_exception(error),
-                f"no answer: {type(error).__name__}",
+                reason_of_exception(error),
                 is_answered=False,
                 is_sent_whole=isinstance(error, requests.ReadTimeout),  # urllib3 tells a slow upload as another error
             ) from error
         retry_after_s = _seconds(answer.headers.get("Retry-After"))
         fate = fate_of_http(answer.status_code, retry_after_s is not None)
         if fate is not Fate.OK:
-            raise PrinterError(fate, f"the printer answers HTTP {answer.status_code}", retry_after_s)
+            raise PrinterError(fate, reason_of_http(answer.status_code), retry_after_s)
         try:
             return decode_response(answer.content)
         except MalformedIppError as error:

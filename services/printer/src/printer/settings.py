@@ -1,12 +1,16 @@
 """Settings of the printer, from `config.yaml`."""
 
+import re
+import ssl
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from eventbus.department import DepartmentSettings
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from printer.ipp_access import Access
 from printer.ipp_transport import http_url
 from printer.names import CjkForm
 from printer.papers import PAPERS
@@ -19,6 +23,17 @@ class PrinterSettings(DepartmentSettings):
     """`sqlite:///file` or `postgresql://…`: the ledger, and what stands on each slip."""
     printer_uri: str
     """`ipp://host/ipp/print`, `ipps://…`, or `file:///folder`."""
+    printer_user: str | None = None
+    """Login of the printer (HTTP Basic), if it wants one."""
+    printer_password: str | None = Field(default=None, validate_default=True, repr=False)
+    printer_ca: str | None = None
+    """File with the CAs that sign an `ipps` printer's certificate, in place of the machine's."""
+    printer_cert_sha256: str | None = None
+    """Fingerprint of an `ipps` printer's certificate, in place of any CA: 64 hexadecimal digits, colons allowed."""
+    forgets: Literal["nothing", "done"] = "nothing"
+    """`done`: the printer drops its finished jobs. One that was seen printing and is gone counts as printed."""
+    lost: Literal["attention", "repeat"] = "attention"
+    """What to do for a job that the printer lost: ask a person, or print a marked copy."""
     paper: str = "a4"
     cjk: CjkForm = "SC"
     """Form of Chinese characters in a name without kana or hangul."""
@@ -31,11 +46,44 @@ class PrinterSettings(DepartmentSettings):
     @classmethod
     def _printer_uri(cls, value: str) -> str:
         if folder_of(value) is None:
+            if "@" in urlsplit(value).netloc:
+                raise ValueError("an address without login, which belongs into PRINTER_USER and PRINTER_PASSWORD")
             try:
                 http_url(value)
             except ValueError:
                 raise ValueError("ipp://host/path, ipps://host/path or file:///folder") from None
         return value
+
+    @field_validator("printer_password")
+    @classmethod
+    def _password(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is None) != (info.data.get("printer_user") is None):
+            raise ValueError("both PRINTER_USER and PRINTER_PASSWORD, or neither")
+        return value
+
+    @field_validator("printer_ca")
+    @classmethod
+    def _ca_file(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            _check_ipps("PRINTER_CA", info)
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+            except OSError as error:  # an SSLError is one
+                raise ValueError(f"PRINTER_CA: a file with certificates as PEM ({error.strerror})") from None
+        return value
+
+    @field_validator("printer_cert_sha256")
+    @classmethod
+    def _cert_sha256(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        _check_ipps("PRINTER_CERT_SHA256", info)
+        if info.data.get("printer_ca") is not None:
+            raise ValueError("PRINTER_CERT_SHA256 or PRINTER_CA, not both")
+        digits = value.replace(":", "").lower()
+        if not re.fullmatch("[0-9a-f]{64}", digits):
+            raise ValueError("a SHA-256 fingerprint: 64 hexadecimal digits")
+        return digits
 
     @field_validator("paper")
     @classmethod
@@ -54,9 +102,20 @@ class PrinterSettings(DepartmentSettings):
         return value
 
     @property
+    def access(self) -> Access:
+        """How the printer is logged in to and trusted."""
+        return Access(self.printer_user, self.printer_password, self.printer_ca, self.printer_cert_sha256)
+
+    @property
     def folder(self) -> Path | None:
         """The folder of a `file:///` address, or None for a printer."""
         return folder_of(self.printer_uri)
+
+
+def _check_ipps(name: str, info: ValidationInfo) -> None:
+    uri = info.data.get("printer_uri")
+    if uri is not None and not uri.startswith("ipps:"):  # None: it is wrong itself, and named first
+        raise ValueError(f"{name} only with an ipps:// address in PRINTER_URI")
 
 
 def folder_of(uri: str) -> Path | None:

@@ -137,7 +137,7 @@ class Submission:
     def current_job(self, entry: Entry) -> Job | None:
         """The entry's job, or None where the printer has none or another order's under its id: it counts anew."""
         job = self._printer.job(entry.extra["job_id"])
-        return job if job is not None and job.name in (None, job_name(entry)) else None
+        return job if job is not None and self._printer.has_sent(job, job_name(entry)) else None
 
     def _create(self, entry: Entry) -> Entry:
         now = self._records.clock()

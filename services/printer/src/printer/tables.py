@@ -38,3 +38,13 @@ tenant = sa.Table(
     sa.Column("department", sa.String(32), nullable=False),
 )
 """One row: the department whose database this is."""
+
+follower = sa.Table(
+    "follower",
+    metadata,
+    sa.Column("only", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("lease_until", UtcDateTime, nullable=False),
+    sa.Column("trouble", sa.String(500)),
+)
+"""One row: the replica that follows the printer's jobs, and why the printer prints nothing, if it says so."""

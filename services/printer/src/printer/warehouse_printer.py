@@ -13,8 +13,8 @@ from eventlet.semaphore import Semaphore
 from nameko.extensions import DependencyProvider
 
 from printer import _metrics as metrics
-from printer.copies import Reprint
 from printer.classification import PrinterError
+from printer.copies import Reprint
 from printer.desk import Desk
 from printer.folder import MISCONFIGURED, SlipFolder
 from printer.folder_printer import FolderPrinter
