@@ -1,6 +1,13 @@
-"""`python -m sap_bridge`: the department's process."""
+"""`python -m sap_bridge`: the department's process. With a command (`preview`, …) the same as `bus-sap`."""
 
-from eventbus.department.run import main
+import sys
 
 if __name__ == "__main__":
-    main("sap_bridge.service:SapBridgeService")
+    if len(sys.argv) > 1:  # a mistyped command must not start a second department
+        from sap_bridge.cli import main as ask
+
+        ask()
+    else:
+        from eventbus.department.run import main
+
+        main("sap_bridge.service:SapBridgeService")
