@@ -31,7 +31,7 @@ def test_file_address_names_a_folder(uri: str, folder: str | None) -> None:
         ({}, "printer_uri: expected the environment variable PRINTER_URI"),
         ({"PRINTER_URI": "http://printer/"}, "printer_uri: expected ipp://host/path"),
         ({"PRINTER_URI": "file://slips"}, "printer_uri: expected ipp://host/path"),
-        ({"PRINTER_URI": "file:///s", "PRINTER_PAPER": "a3"}, "paper: expected one of a4, letter"),
+        ({"PRINTER_URI": "file:///s", "PRINTER_PAPER": "a3"}, "paper: expected one of a4, letter, label"),
         ({"PRINTER_URI": "file:///s", "PRINTER_WINDOW": "0"}, "window: expected greater than or equal to 1"),
         ({"PRINTER_URI": "file:///s", "SLIP_CJK": "XX"}, "cjk: expected 'SC', 'TC', 'HK', 'JP' or 'KR'"),
         ({"PRINTER_URI": "file:///s", "TIMEZONE": "Mars/Base"}, "timezone: expected a name of the IANA"),

@@ -6,6 +6,17 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Start and width of the columns of a line, in mm from the margin."""
+
+    position_mm: float
+    """Width; it starts at the margin."""
+    product_mm: tuple[float, float]
+    quantity_mm: tuple[float, float]
+    tick_mm: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Paper:
     """Sizes in mm."""
 
@@ -20,16 +31,29 @@ class Paper:
     footer_mm: float
     row_mm: float
     number_pt: float
-    """Size of the order number; a number of more than 18 characters is set smaller."""
+    """Size of the order number."""
+    number_characters: int
+    """A number of more characters is set smaller."""
+    code128_at_mm: float
+    """Where the bar code begins, below the top of the header."""
     code128_mm_max: float
     """Room for the bar code beside the QR code."""
     code128_height_mm: float
     qr_mm_max: float
+    name_mm_max: float
+    """Height that a name may have: one that needs more is set smaller."""
+    watermark_pt: float
+    columns: Columns
 
 
+_SHEET = Columns(position_mm=12, product_mm=(18, 85), quantity_mm=(105, 25), tick_mm=(150, 20))
+_LABEL = Columns(position_mm=7, product_mm=(10, 45), quantity_mm=(54, 18), tick_mm=(75, 16))
+
+# 3 dots a module of Code 128 on sheets, 2 on labels, 6 of the QR code: all 3 papers fit an order number of our own
 PAPERS: Mapping[str, Paper] = MappingProxyType(
     {
-        "a4": Paper("iso_a4_210x297mm", 210, 297, 15, 45, 15, 8, 26, 150, 15, 21.8),
-        "letter": Paper("na_letter_8.5x11in", 215.9, 279.4, 15, 45, 15, 8, 26, 150, 15, 21.8),
+        "a4": Paper("iso_a4_210x297mm", 210, 297, 15, 45, 15, 8, 26, 18, 19, 150, 15, 21.8, 60, 96, _SHEET),
+        "letter": Paper("na_letter_8.5x11in", 215.9, 279.4, 15, 45, 15, 8, 26, 18, 19, 150, 15, 21.8, 60, 96, _SHEET),
+        "label": Paper("na_index-4x6_4x6in", 101.6, 152.4, 5, 33, 9, 6.4, 17, 14, 13, 72.8, 12, 21.8, 22, 48, _LABEL),
     }
 )

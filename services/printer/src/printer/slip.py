@@ -18,7 +18,6 @@ from printer.names import CjkForm, printable
 from printer.papers import Paper
 
 TEMPLATE = Path(__file__).parent / "slip.typ"
-NUMBER_CHARACTERS_AT_FULL_SIZE = 18
 WATERMARK = "REPRINT"
 FAMILIES = ("Noto Sans", "Noto Sans Hebrew", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai")
 SYMBOL_FAMILIES = ("Noto Sans Symbols", "Noto Sans Symbols2")
@@ -66,7 +65,7 @@ class SlipMaker:
             "paper": asdict(paper),
             "fonts": [FAMILIES[0]],
             "order_number": number,
-            "number_pt": paper.number_pt * min(1, NUMBER_CHARACTERS_AT_FULL_SIZE / len(number)),
+            "number_pt": paper.number_pt * min(1, paper.number_characters / len(number)),
             "code128": asdict(code128),
             "qr": asdict(barcodes.qr_code(number, width_mm_max=paper.qr_mm_max)),
             "watermark": WATERMARK if reprint else None,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eventbus.testing.builders import an_order
 from PIL import Image
+from printer.copies import Reprint
 from printer.slip import SlipMaker
 
 
@@ -61,7 +62,7 @@ class Slip:
 def make_slip(makers: dict[str, SlipMaker], tmp_path: Path) -> Callable[..., Slip]:
     """Makes the slip of `an_order(**fields)`."""
 
-    def make(paper: str = "a4", note: str | None = None, **fields: Any) -> Slip:
-        return Slip(makers[paper].render(an_order(**fields), note), tmp_path / "slip.pdf")
+    def make(paper: str = "a4", note: str | None = None, reprint: Reprint | None = None, **fields: Any) -> Slip:
+        return Slip(makers[paper].render(an_order(**fields), note, reprint), tmp_path / "slip.pdf")
 
     return make

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eventbus.testing.builders import A_MOMENT
 from printer.barcodes import DOT_MM, code128, qr_code
+from printer.copies import Reprint
+from printer.papers import PAPERS
 
 NUMBER = "7KQ2-M9XD-4TWE"
 LONGEST = "abcdefgh-IJKLMNOP-0123456789-abcdef"
+A_REPRINT = Reprint(2, "torn", A_MOMENT)
 
 
 def test_code128_of_an_order_number_is_three_dots_a_module() -> None:
@@ -33,11 +37,21 @@ def test_code_without_room_is_an_error_that_says_so() -> None:
         code128(NUMBER, width_mm_max=10, height_mm=15)
 
 
-@pytest.mark.parametrize("number", [NUMBER, LONGEST])
+@pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.parametrize(("dpi", "one_bit"), [(203, True), (300, False)])
+@pytest.mark.parametrize("reprint", [None, A_REPRINT], ids=["first", "reprint"])
 def test_scanner_reads_the_order_number_back_from_every_page(
-    make_slip: Callable[..., Any], number: str, dpi: int, one_bit: bool
+    make_slip: Callable[..., Any], paper: str, dpi: int, one_bit: bool, reprint: Reprint | None
 ) -> None:
-    slip = make_slip(order_number=number, product_ids=range(1, 41))
-    for page in (1, 2):
-        assert slip.scanned(page, dpi, one_bit=one_bit) == {f"CODE-128:{number}", f"QR-Code:{number}"}
+    slip = make_slip(paper, order_number=NUMBER, product_ids=range(1, 41), reprint=reprint)
+    for page, _ in enumerate(slip.pages(), start=1):
+        assert slip.scanned(page, dpi, one_bit=one_bit) == {f"CODE-128:{NUMBER}", f"QR-Code:{NUMBER}"}, page
+
+
+@pytest.mark.parametrize(("paper", "kinds"), [("a4", ("CODE-128", "QR-Code")), ("label", ("QR-Code",))])
+def test_scanner_reads_the_longest_order_number(
+    make_slip: Callable[..., Any], paper: str, kinds: tuple[str, ...]
+) -> None:
+    """A label is too narrow for its bar code to have more than one dot a module."""
+    scanned = make_slip(paper, order_number=LONGEST).scanned(1, 203, one_bit=True)
+    assert {f"{kind}:{LONGEST}" for kind in kinds} <= scanned

@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventbus.testing.builders import an_order
 from PIL import Image, ImageChops
+from printer.copies import Reprint
 from printer.papers import PAPERS
 from printer.slip import SlipMaker
 
@@ -29,8 +31,11 @@ NAMES = {
     "mixed": "محمد Smith 42 🎉",
 }
 NAME_DPI = 100
-NAME_BOX = (50, 205, 500, 275)
-"""Where the name and the line under it are on A4 at 100 dpi."""
+NAME_BOXES = {"a4": (50, 205, 500, 275), "label": (0, 120, 400, 260)}
+"""Where the name and what stands around it are at 100 dpi."""
+LINES_MIN = {"a4": 20, "letter": 18, "label": 13}
+"""So many lines there are on every page but the last."""
+LETTERS = ("W", "محمد", "王", "Щ", "ש", "क्षत्रिय", "ก", "ヤ", "한", "ᄀ", "🎉", "★", "W\u00a0", "e\u0301", "Ω")
 
 Make = Callable[..., Any]
 
@@ -47,7 +52,7 @@ def test_slip_tells_number_region_time_and_each_product_with_its_quantity(make_s
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-@pytest.mark.parametrize("lines", [1, 23, 24, 27, 28, 500])
+@pytest.mark.parametrize("lines", [1, 13, 14, 23, 24, 27, 28, 500])
 def test_every_line_of_a_long_slip_is_there_under_a_repeated_header(make_slip: Make, paper: str, lines: int) -> None:
     slip = make_slip(paper, order_number="7KQ2-M9XD-4TWE", product_ids=range(10**15, 10**15 + lines))
     pages = slip.pages()
@@ -57,7 +62,7 @@ def test_every_line_of_a_long_slip_is_there_under_a_repeated_header(make_slip: M
         assert page.count("7KQ2-M9XD-4TWE") == 2, "header and footer"
         assert "Quantity" in page
         assert re.search(r"\b1\d{15}\b", page), "no page without a product"
-    assert len(pages) <= lines // 20 + 1
+    assert len(pages) <= lines // LINES_MIN[paper] + 1
     assert "End of slip" in pages[-1]
 
 
@@ -75,33 +80,50 @@ def test_markup_in_a_name_is_printed_not_obeyed(make_slip: Make) -> None:
     assert name in make_slip(customer_name=name).text()
 
 
-def test_all_fonts_are_embedded_as_subsets(make_slip: Make) -> None:
-    fonts = make_slip(customer_name="".join(NAMES.values())).fonts()
+@pytest.mark.parametrize("paper", PAPERS)
+def test_all_fonts_are_embedded_as_subsets(make_slip: Make, paper: str) -> None:
+    fonts = make_slip(paper, customer_name="".join(NAMES.values())).fonts()
     assert len(fonts) >= 7
     assert all(font[-5:-3] == ["yes", "yes"] for font in fonts)
 
 
-def test_name_of_two_hundred_characters_in_any_script_stays_inside_the_page(make_slip: Make) -> None:
-    long = [
-        (letters * 200)[:200]
-        for letters in ("W", "محمد", "王", "Щ", "ש", "क्षत्रिय", "ก", "ヤ", "한", "ᄀ", "🎉", "★", "W\u00a0")
-    ]
-    for name in long:
-        image = make_slip(customer_name=name, product_ids=(1,)).image(dpi=50)
-        margin = image.crop((image.width - 27, 0, image.width, image.height))  # 14 mm, a little less than the margin
-        assert margin.getextrema() == (255, 255), f"{name[:10]}… is printed in the margin"
+@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("letters", LETTERS)
+def test_name_of_two_hundred_characters_in_any_script_stays_inside_the_page(
+    make_slip: Make, paper: str, letters: str
+) -> None:
+    """It leaves room for the lines under it, too."""
+    slip = make_slip(paper, customer_name=(letters * 200)[:200], product_ids=(1,))
+    image = slip.image(dpi=50)
+    margin = int((PAPERS[paper].margin_mm - 1) / 25.4 * 50)
+    for edge in ((0, 0, margin, image.height), (image.width - margin, 0, image.width, image.height)):
+        assert image.crop(edge).getextrema() == (255, 255)
+    assert len(slip.pages()) == 1
 
 
+@pytest.mark.parametrize("paper", NAME_BOXES)
 @pytest.mark.parametrize("script", NAMES)
-def test_name_looks_as_in_its_golden_picture(make_slip: Make, script: str, tmp_path: Path) -> None:
+def test_name_looks_as_in_its_golden_picture(make_slip: Make, script: str, paper: str, tmp_path: Path) -> None:
     """The pictures were looked at. To renew one: copy the picture that the message names, and look at it."""
-    image = make_slip(customer_name=NAMES[script], order_number="7KQ2-M9XD-4TWE").image(dpi=NAME_DPI).crop(NAME_BOX)
-    actual = tmp_path / f"{script}.png"
+    slip = make_slip(paper, customer_name=NAMES[script], order_number="7KQ2-M9XD-4TWE")
+    image = slip.image(dpi=NAME_DPI).crop(NAME_BOXES[paper])
+    actual = tmp_path / f"{paper}-{script}.png"
     image.save(actual)
-    with Image.open(GOLDEN / f"{script}.png") as golden:
+    with Image.open(GOLDEN / actual.name) as golden:
         assert golden.size == image.size
         differing = sum(ImageChops.difference(golden, image).point(lambda value: value > 96).histogram()[1:])
     assert differing <= 20, f"{differing} points differ, see {actual}"
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_reprint_says_so_across_the_page_and_when_and_why(make_slip: Make, paper: str) -> None:
+    asked_at = datetime(2026, 11, 24, 10, 12, tzinfo=UTC)
+    slip = make_slip(paper, reprint=Reprint(2, "zerrissen 🎉 #x", asked_at), product_ids=range(1, 41))
+    for page in slip.pages():
+        assert set("REPRINT") <= set(page)
+    assert "Reprint of 2026-11-24 10:12 UTC: zerrissen [1F389] #x" in " ".join(slip.pages()[0].split())
+    grey = slip.image(1).point(lambda value: 255 if 200 < value < 240 else 0)
+    assert grey.histogram()[255] > 1000, "the watermark is light grey"
 
 
 def test_same_order_gives_the_same_bytes_in_another_process(makers: dict[str, SlipMaker]) -> None:
@@ -110,10 +132,11 @@ def test_same_order_gives_the_same_bytes_in_another_process(makers: dict[str, Sl
         "import sys; from eventbus.contract import OrderCreated; from printer.papers import PAPERS; "
         "from printer.slip import SlipMaker; "
         "order = OrderCreated.model_validate_json(sys.stdin.buffer.read()); "
-        "sys.stdout.buffer.write(SlipMaker(PAPERS['a4']).render(order))"
+        "[sys.stdout.buffer.write(SlipMaker(paper).render(order)) for paper in PAPERS.values()]"
     )
     other = subprocess.run([sys.executable, "-c", program], input=order.model_dump_json().encode(), capture_output=True)
-    assert other.stdout == makers["a4"].render(order) == makers["a4"].render(order)
+    ours = [b"".join(maker.render(order) for maker in makers.values()) for _ in range(2)]
+    assert other.stdout == ours[0] == ours[1]
 
 
 def test_one_page_is_less_than_sixty_kilobytes(make_slip: Make) -> None:
