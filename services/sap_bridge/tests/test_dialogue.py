@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 from eventbus.testing import an_order, wait_until
-from sap_bridge.client import Answer, Found, SapClient
+from sap_bridge.client import Answer, Call, Found, SapClient
 from sap_bridge.errors import Verdict
 from sap_bridge.login import cookie_header
 from sap_bridge.mapping import Mapping
@@ -201,7 +201,7 @@ def test_all_slots_taken_nothing_is_sent_in_vain(sap: Any, client_of: Callable[.
     sap.released.set()
     busy.join()
 
-    assert answer == Answer(Verdict.RETRY, "not sent: no free slot in time")
+    assert answer == Answer(Verdict.RETRY, "not sent: no free slot in time", call=Call.LOOK_UP)
 
 
 def test_pause_doubles_in_a_row_and_a_success_makes_it_short_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,5 +253,5 @@ def test_pace_leaves_no_time_nothing_is_sent_and_the_slot_is_free_again(
     began = time.monotonic()
     answers = [client.find("A", "1", "1710", began + 5) for _ in range(2)]
 
-    assert answers == [Answer(Verdict.RETRY, "not sent: no time left")] * 2
+    assert answers == [Answer(Verdict.RETRY, "not sent: no time left", call=Call.LOOK_UP)] * 2
     assert len(sap.requests) == 1  # the login had the only turn

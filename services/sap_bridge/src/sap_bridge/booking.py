@@ -12,8 +12,8 @@ commit after our time-out.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import NoReturn, Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import sqlalchemy as sa
 from eventbus.contract import Event, OrderCreated
@@ -34,6 +34,7 @@ from eventbus.logs import get_logger
 from sqlalchemy.engine import Connection, Engine
 
 from sap_bridge import metrics
+from sap_bridge.blame import EVERYBODYS, after_look_up, judged, needs_look_up
 from sap_bridge.client import Answer, Found, SapClient, in_order
 from sap_bridge.errors import Verdict
 from sap_bridge.mapping import Mapping, MappingError, SalesOrder
@@ -142,6 +143,8 @@ class Booking:
 
         answer = self._client.create(sales_order, deadline, stamp)
         if answer.verdict is not Verdict.BOOKED or answer.number is None:
+            if needs_look_up(answer):
+                answer = after_look_up(answer, self._find(entry, sales_order, deadline))
             self._not_booked(entry, order, answer)
         self._log_warnings(order, answer)
         return self._booked(entry, self._numbers(earlier, sales_order, order, answer.number, deadline))
@@ -233,21 +236,29 @@ class Booking:
             log.warning("SAP booked with a warning", order=order.order_number, warning=text)
 
     def _not_booked(self, entry: Entry, order: OrderCreated, answer: Answer) -> NoReturn:
+        now = self._ledger.clock()
+        judgement = judged(entry, answer, now, self._booked_since)
+        answer = judgement.answer
         reason = redacted(answer.reason, order.customer_name)
         if answer.verdict is Verdict.UNKNOWN:  # the settle time counts from the end of the call
-            self._transactions.run(
-                lambda connection: self._ledger.advance(
-                    connection, entry, SENDING, release=True, last_sent_at=self._ledger.clock()
-                )
-            )
-        elif answer.verdict is Verdict.PERMANENT:
-            self._advance(entry, REJECTED, detail=reason)
+            changes: dict[str, Any] = {"last_sent_at": now}
         else:
-            self._advance(entry, NEW, detail=reason)
+            changes = {"detail": reason, "extra": judgement.extra, "reference": None}
+        state = {Verdict.UNKNOWN: SENDING, Verdict.PERMANENT: REJECTED}.get(answer.verdict, NEW)
+        self._transactions.run(
+            lambda connection: self._ledger.advance(connection, entry, state, release=True, **changes)
+        )
         self._raise(answer, reason)
 
+    def _booked_since(self, moment: datetime) -> bool:
+        table = self._ledger.table.c
+        booked = sa.select(sa.literal(1)).where(
+            table.state == BOOKED, table.updated_at > moment, table.last_sent_at > moment
+        )
+        return self._transactions.run(lambda connection: connection.scalar(booked.limit(1)) is not None)
+
     def _raise(self, answer: Answer, reason: str) -> NoReturn:
-        if answer.verdict in (Verdict.AUTH, Verdict.CONFIG):
+        if answer.verdict in EVERYBODYS:
             raise Blocked(reason)
         if answer.verdict is Verdict.PERMANENT:
             raise Permanent(reason)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from urllib.parse import quote
 
 from eventbus.logs import get_logger
@@ -24,6 +25,15 @@ HITS_MAX = 10
 log = get_logger(__name__)
 
 
+class Call(StrEnum):
+    """What SAP is called for."""
+
+    LOGIN = "login"
+    CREATE = "create"
+    LOOK_UP = "look_up"
+    READ = "read"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What SAP's answer means."""
@@ -32,6 +42,8 @@ class Answer:
     reason: str
     """SAP may quote what was sent, at any length: `redacted` before it is logged or kept."""
     status: int | None = None
+    call: Call | None = None
+    """Which call was answered; None: none was made."""
     number: str | None = None
     """The sales order, of BOOKED."""
     retry_after_s: float | None = None
@@ -75,7 +87,7 @@ class SapClient:
                 "MaxDataServiceVersion": "2.0",
             }
             return self._call(
-                "create",
+                Call.CREATE,
                 CREATE_RULES,
                 deadline,
                 path="/A_SalesOrder",
@@ -103,7 +115,7 @@ class SapClient:
         path = "/A_SalesOrder?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
 
         def get(login: Login) -> tuple[Answer, Signal]:
-            return self._call("look_up", LOOK_UP_RULES, deadline, path=path, headers=_cookie(login))[:2]
+            return self._call(Call.LOOK_UP, LOOK_UP_RULES, deadline, path=path, headers=_cookie(login))[:2]
 
         answer, signal = self._logged_in(get, deadline)
         if answer.verdict is not Verdict.OK:
@@ -112,7 +124,7 @@ class SapClient:
         try:
             numbers = {str(row["SalesOrder"]) for row in rows if row["PurchaseOrderByCustomer"] == reference}
         except (TypeError, KeyError):
-            return Answer(Verdict.RETRY, "SAP answered 200 with rows that are no sales orders", 200)
+            return Answer(Verdict.RETRY, "SAP answered 200 with rows that are no sales orders", 200, Call.LOOK_UP)
         return Found(in_order(numbers))
 
     def pause_left_s(self) -> float:
@@ -144,7 +156,7 @@ class SapClient:
         metrics.LOGINS.inc()
         # GET and a slash at the end: some handlers refuse HEAD, some systems need the slash
         answer, signal, cookies = self._call(
-            "login", LOGIN_RULES, deadline, path="/", headers={"X-CSRF-Token": "Fetch"}
+            Call.LOGIN, LOGIN_RULES, deadline, path="/", headers={"X-CSRF-Token": "Fetch"}
         )
         if answer.verdict is not Verdict.OK:
             log.warning("login at SAP failed", verdict=answer.verdict.value, reason=one_line(answer.reason))
@@ -153,7 +165,7 @@ class SapClient:
 
     def _call(
         self,
-        call: str,
+        call: Call,
         rules: tuple[Rule, ...],
         deadline: float,
         *,
@@ -174,12 +186,13 @@ class SapClient:
             before_sending=before_sending,
         )
         rule = decide(signal, rules, self._settings.transient_re)
-        metrics.CALL_SECONDS.labels(call).observe(time.monotonic() - started)
-        metrics.ANSWERS.labels(call, rule.verdict.value, str(signal.status)).inc()
+        metrics.CALL_SECONDS.labels(call.value).observe(time.monotonic() - started)
+        metrics.ANSWERS.labels(call.value, rule.verdict.value, str(signal.status)).inc()
         retry_after_s = self._pause.extend(signal.retry_after_s()) if rule.pause else None
         if rule.verdict in (Verdict.BOOKED, Verdict.OK):
             self._pause.succeeded()
-        return Answer(rule.verdict, signal.reason(), signal.status, retry_after_s=retry_after_s), signal, cookies
+        answer = Answer(rule.verdict, signal.reason(), signal.status, call, retry_after_s=retry_after_s)
+        return answer, signal, cookies
 
 
 def _cookie(login: Login) -> dict[str, str]:
