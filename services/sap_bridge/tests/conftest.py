@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from eventbus.department.ledger import Ledger
+from eventbus.department.ledger import Ledger, utcnow
 from eventbus.settings import config_path, load
 from sap_bridge import schema
 from sap_bridge.booking import Booking, Limits
@@ -166,6 +167,29 @@ def sap() -> Iterator[ScriptedSap]:
 def sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
     with running_sandbox(tmp_path) as running:
         yield running
+
+
+class Clock:
+    """The real time, put forward by a test."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utcnow() + self.ahead
+
+    def pass_s(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(clock: Clock) -> Ledger:
+    return Ledger(schema.ledger, clock)
 
 
 class PlainTransactions:

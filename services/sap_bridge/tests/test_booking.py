@@ -2,43 +2,19 @@
 
 import json
 import threading
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 import sqlalchemy as sa
 from eventbus.department import Done, Later, Permanent, Transient
-from eventbus.department.ledger import Entry, Key, Ledger, advisory_lock, utcnow
+from eventbus.department.ledger import Entry, Key, Ledger, advisory_lock
 from eventbus.testing import an_event, wait_until
 from sap_bridge import schema
 from sap_bridge.mapping_tables import SalesArea
 from sap_sandbox.testing import RunningSandbox
 
 CREATED = '{"d":{"SalesOrder":"4711"}}'
-
-
-class Clock:
-    """The real time, put forward by a test."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return utcnow() + self.ahead
-
-    def pass_s(self, seconds: float) -> None:
-        self.ahead += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(clock: Clock) -> Ledger:
-    return Ledger(schema.ledger, clock)
 
 
 def entry_of(transactions: Any, event: Any) -> Entry:
@@ -99,7 +75,7 @@ def test_reply_lost_after_booking_the_next_attempt_finds_it(
 
 
 def test_commit_later_than_the_time_out_is_waited_for(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     sap.posts = [type(sap.logins[0])(act="hang up"), type(sap.logins[0])(201, {}, CREATED)]
@@ -117,7 +93,7 @@ def test_commit_later_than_the_time_out_is_waited_for(
 
 
 def test_nothing_found_after_the_settle_time_is_booked_again(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     sap.posts = [type(sap.logins[0])(500), type(sap.logins[0])(201, {}, CREATED)]
@@ -149,7 +125,7 @@ def _counts(request: Any) -> bool:
 
 
 def test_slow_login_and_slow_call_the_settle_time_counts_from_their_end(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     sent_ago: list[float] = []
@@ -175,7 +151,7 @@ def test_slow_login_and_slow_call_the_settle_time_counts_from_their_end(
 
 
 def test_order_taken_over_during_a_slow_login_is_not_sent_by_the_first(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
 
@@ -198,7 +174,7 @@ def test_order_taken_over_during_a_slow_login_is_not_sent_by_the_first(
 
 @pytest.mark.parametrize("earlier", ["999", "10000"])
 def test_earlier_call_commits_after_the_settle_time_the_duplicate_is_told(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, earlier: str
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, earlier: str
 ) -> None:
     event = an_event()
     sap.posts = [type(sap.logins[0])(500), type(sap.logins[0])(201, {}, CREATED)]
@@ -219,7 +195,7 @@ def test_earlier_call_commits_after_the_settle_time_the_duplicate_is_told(
 
 
 def test_look_up_after_booking_again_fails_the_order_is_booked(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     sap.posts = [type(sap.logins[0])(500), type(sap.logins[0])(201, {}, CREATED)]
@@ -234,7 +210,7 @@ def test_look_up_after_booking_again_fails_the_order_is_booked(
 
 
 def test_process_dies_between_booking_and_commit_the_next_one_finds_it(
-    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     transactions.before_commit_of["booked"] = SystemExit()
@@ -254,7 +230,7 @@ def test_process_dies_between_booking_and_commit_the_next_one_finds_it(
 
 @pytest.mark.parametrize("moment", ["before_commit_of", "after_commit_of"])
 def test_process_dies_before_the_call_the_next_one_books(
-    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any, moment: str
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any, moment: str
 ) -> None:
     event = an_event()
     getattr(transactions, moment)["sending"] = SystemExit()
@@ -305,7 +281,7 @@ def test_call_of_a_stalled_owner_has_not_ended_nothing_is_posted(
 
 
 def test_more_than_one_hit_lowest_number_and_a_word_of_it(
-    sap: Any, make_booking: Any, ledger: Ledger, clock: Clock
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any
 ) -> None:
     event = an_event()
     sap.posts = [type(sap.logins[0])(500)]
@@ -384,7 +360,7 @@ def test_ledger_database_away_is_transient_and_nothing_is_sent(sap: Any, make_bo
 
 
 def test_database_fails_after_booking_the_next_attempt_finds_it(
-    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Clock, transactions: Any
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any, transactions: Any
 ) -> None:
     event = an_event()
     transactions.before_commit_of["booked"] = sa.exc.OperationalError("UPDATE", {}, Exception("gone"))
