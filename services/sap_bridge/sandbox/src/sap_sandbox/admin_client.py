@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -51,6 +52,22 @@ class AdminClient:
     def expire_sessions(self, every_s: float | None = None) -> Document:
         """End all sessions, now or by the clock; the latter is a rule of the fault plan."""
         return self._call("POST", "/sessions/expire", None if every_s is None else {"every_s": every_s})
+
+    def orders(self, reference: str | None = None, limit: int = 1000) -> Document:
+        """`orders`, the newest `limit` of that reference (`*`: any characters), oldest first; `total`, all of it."""
+        return self._call("GET", "/orders", limit=limit, reference=reference)
+
+    def remove_order(self, number: str) -> None:
+        """Delete that sales order, as a person would in SAP."""
+        self._call("DELETE", f"/orders/{quote(number, safe='')}")
+
+    def double_order(self, number: str) -> str:
+        """Copy that sales order, reference included. Returns the copy's number."""
+        return str(self._call("POST", f"/orders/{quote(number, safe='')}/double")["SalesOrder"])
+
+    def change_order(self, number: str, **changes: str) -> None:
+        """Change `quantity`, `material` or `reference`; `item` says of which item, without it is the first."""
+        self._call("PATCH", f"/orders/{quote(number, safe='')}", changes)
 
     def _call(self, method: str, path: str, document: Document | None = None, **query: Any) -> Document:
         url = self._prefix + path

@@ -10,13 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sap_sandbox import by_hand
+from sap_sandbox.by_hand import ByHand
 from sap_sandbox.faults import answers, rule
 from sap_sandbox.faults.kinds import EXPIRE_SESSIONS, KINDS
 from sap_sandbox.faults.plan import Entry, FaultPlan, PlanFullError
 from sap_sandbox.problems import ProblemError
 from sap_sandbox.sessions import Sessions
 from sap_sandbox.statistics import Statistics
-from sap_sandbox.store import Store
+from sap_sandbox.store import RangeUsedUpError, Store
 from sap_sandbox.work_processes import WorkProcesses
 
 PREFIX = "/_sim"
@@ -26,7 +28,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Administration:
-    """Counters, the fault plan and the sessions of one sandbox. The store is the application's, opened at its start."""
+    """Counters, fault plan, sessions and orders of one sandbox. The store is the application's, opened at its start."""
 
     def __init__(
         self, sessions: Sessions, work_processes: WorkProcesses, statistics: Statistics, faults: FaultPlan
@@ -43,6 +45,10 @@ class Administration:
             ("DELETE", "/faults", self._clear_faults),
             ("DELETE", "/faults/{id:int}", self._remove_fault),
             ("POST", "/sessions/expire", self._expire_sessions),
+            ("GET", "/orders", self._orders),
+            ("DELETE", "/orders/{number:path}", self._remove_order),
+            ("PATCH", "/orders/{number:path}", self._change_order),
+            ("POST", "/orders/{number:path}/double", self._double_order),
             ("GET", "/logon-page", self._logon_page),
         )
         return [Route(PREFIX + path, _with_problems(endpoint), methods=[method]) for method, path, endpoint in table]
@@ -96,6 +102,38 @@ class Administration:
         entry = self._added({"fault": EXPIRE_SESSIONS, **document})
         return JSONResponse(entry.as_json(), HTTPStatus.CREATED, {"Location": f"{PREFIX}/faults/{entry.id}"})
 
+    async def _orders(self, request: Request) -> Response:
+        limit = request.query_params.get("limit", str(by_hand.LISTED_MAX))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= by_hand.LISTED_MAX):
+            detail = f"limit: a whole number from 1 to {by_hand.LISTED_MAX} is expected, got {limit!r:.100}"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, detail, field="limit")
+        hand: ByHand = request.app.state.by_hand
+        reference = request.query_params.get("reference")
+        return JSONResponse(await asyncio.to_thread(hand.orders, reference, int(limit)))
+
+    async def _remove_order(self, request: Request) -> Response:
+        hand: ByHand = request.app.state.by_hand
+        await _written(request, hand.remove, request.path_params["number"])
+        return JSONResponse({"removed": 1})
+
+    async def _double_order(self, request: Request) -> Response:
+        hand: ByHand = request.app.state.by_hand
+        number = await _written(request, hand.double, request.path_params["number"])
+        return JSONResponse({"SalesOrder": number}, HTTPStatus.CREATED)
+
+    async def _change_order(self, request: Request) -> Response:
+        hand: ByHand = request.app.state.by_hand
+        document = await _json(request)
+        changes = {k: v for k, v in document.items() if k in by_hand.CHANGES} if isinstance(document, dict) else {}
+        if not changes or document.keys() - by_hand.CHANGES - {"item"}:
+            listed = ", ".join(by_hand.CHANGES)
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f"one JSON object with {listed}, or item is expected")
+        item = document.get("item")
+        await _written(
+            request, hand.change, request.path_params["number"], None if item is None else str(item), changes
+        )
+        return JSONResponse({"changed": 1})
+
     async def _logon_page(self, _request: Request) -> Response:
         return answers.logon_page()
 
@@ -119,6 +157,18 @@ def _with_problems(endpoint: Endpoint) -> Endpoint:
             return error.response()
 
     return answer
+
+
+async def _written(request: Request, work: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of work that writes, done by the one thread that may."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(request.app.state.writer, work, *arguments)
+    except by_hand.NoSuchOrderError as error:
+        raise ProblemError(HTTPStatus.NOT_FOUND, str(error)) from None
+    except by_hand.ChangeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, str(error), field=error.field) from None
+    except RangeUsedUpError:
+        raise ProblemError(HTTPStatus.CONFLICT, "the internal number range is used up") from None
 
 
 async def _json(request: Request, where_empty: Any = None) -> Any:

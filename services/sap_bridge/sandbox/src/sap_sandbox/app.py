@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sap_sandbox.administration import Administration
+from sap_sandbox.by_hand import ByHand
 from sap_sandbox.connections import Connections, server
 from sap_sandbox.faults.plan import FaultPlan
 from sap_sandbox.logon import Logon
@@ -50,6 +51,7 @@ def _create_app(
         logon = Logon(settings, sessions, statistics)
         with ThreadPoolExecutor(1, thread_name_prefix="booking") as writer:
             app.state.store, app.state.writer, app.state.connections = store, writer, connections
+            app.state.by_hand = ByHand(store, settings)
             app.state.service = SalesOrderService(settings, store, logon, work_processes, statistics, faults, writer)
             yield
             await work_processes.drain()

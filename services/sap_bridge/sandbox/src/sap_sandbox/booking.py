@@ -32,8 +32,8 @@ def book(request: SalesOrderRequest, settings: SandboxSettings, store: Store) ->
     problems = master_data.problems(request, settings) + _number_problems(request, settings)
     if problems:
         raise BadRequestError(*problems)
-    items = tuple(_completed_item(item, request.header, settings) for item in request.children["to_Item"])
-    header = _completed_header(request.header, items, settings)
+    items = tuple(completed_item(item, request.header, settings) for item in request.children["to_Item"])
+    header = completed_header(request.header, items, settings)
     children = request.children | {"to_Item": items}
     try:
         number = store.book(header, children)
@@ -59,7 +59,8 @@ def _number_problems(request: SalesOrderRequest, settings: SandboxSettings) -> l
     return []
 
 
-def _completed_item(item: Row, header: Row, settings: SandboxSettings) -> Row:
+def completed_item(item: Row, header: Row, settings: SandboxSettings) -> Row:
+    """The item with what SAP fills in by itself, its price among that."""
     quantity = item["RequestedQuantity"]
     assert isinstance(quantity, Decimal)
     price = Decimal(0) if master_data.is_incomplete(item, settings) else settings.net_price
@@ -71,7 +72,8 @@ def _completed_item(item: Row, header: Row, settings: SandboxSettings) -> Row:
     }
 
 
-def _completed_header(header: Row, items: tuple[Row, ...], settings: SandboxSettings) -> Row:
+def completed_header(header: Row, items: tuple[Row, ...], settings: SandboxSettings) -> Row:
+    """The header with what SAP fills in by itself: created now, the sum of its items."""
     now = datetime.now(UTC)
     today = datetime(now.year, now.month, now.day)  # noqa: DTZ001 - Edm.DateTime has no zone
     return header | {

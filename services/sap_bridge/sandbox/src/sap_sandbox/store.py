@@ -29,13 +29,13 @@ class Store:
         self._range = internal_range
         upgrade(url, "sap_sandbox")
         # connections are kept: 267 bookings/s with them, 213 with a new one each, on two busy cores
-        self._writer = create_engine(url, poolclass=QueuePool)
-        self._reader = create_engine(url, writes=False, poolclass=QueuePool)
+        self.writer = create_engine(url, poolclass=QueuePool)
+        self.reader = create_engine(url, writes=False, poolclass=QueuePool)
 
     def close(self) -> None:
         """Close all connections."""
-        self._writer.dispose()
-        self._reader.dispose()
+        self.writer.dispose()
+        self.reader.dispose()
 
     def book(self, header: Row, children: dict[str, tuple[Row, ...]]) -> str:
         """Book the order, on disk when this returns. Returns its number, the header's own or the next internal one.
@@ -44,7 +44,7 @@ class Store:
             NumberTakenError: the header's number is in use.
             RangeUsedUpError: see there.
         """
-        with self._writer.begin() as connection:
+        with self.writer.begin() as connection:
             number = str(header["SalesOrder"]) or self._next_number(connection)
             exists = sa.select(sales_order.c.SalesOrder).where(sales_order.c.SalesOrder == number)
             if connection.scalar(exists) is not None:
@@ -75,7 +75,7 @@ class Store:
         """The entity of that key."""
         table = TABLES[entity.set_name]
         query = sa.select(table).where(*(table.c[name] == value for name, value in key.items()))
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return dict(row) if row else None
 
@@ -90,14 +90,14 @@ class Store:
             .limit(query.top)
             .offset(query.skip or None)
         )
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
     def count(self, entity: EntityType, query: Query, parent: str | None = None) -> int:
         """How many entities fit the query's filter."""
         table = TABLES[entity.set_name]
         statement = sa.select(sa.func.count()).select_from(table).where(*_conditions(table, query, parent))
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             return connection.scalar(statement) or 0
 
     def children(self, navigation: str, numbers: list[str]) -> dict[str, list[Row]]:
@@ -105,7 +105,7 @@ class Store:
         target = SALES_ORDER.navigations[navigation]
         table = TABLES[target]
         found: dict[str, list[Row]] = {number: [] for number in numbers}
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             for start in range(0, len(numbers), 500):  # SQLite's limit of variables is 999 before 3.32
                 wanted = table.c.SalesOrder.in_(numbers[start : start + 500])
                 rows = connection.execute(sa.select(table).where(wanted).order_by(*table.primary_key.columns))
@@ -117,7 +117,7 @@ class Store:
         """The number of sales orders of each customer reference: more than one is a duplicate."""
         reference = sales_order.c.PurchaseOrderByCustomer
         statement = sa.select(reference, sa.func.count()).group_by(reference).order_by(reference)
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
 
 

@@ -66,6 +66,23 @@ class RunningSandbox:
         """The counters."""
         return self.admin.stats()
 
+    def orders(self, reference: str | None = None) -> list[Document]:
+        """The sales orders of that reference (`*`: any characters), oldest first, 1000 at most."""
+        found: list[Document] = self.admin.orders(reference)["orders"]
+        return found
+
+    def remove(self, number: str) -> None:
+        """Delete that sales order, as a person would in SAP."""
+        self.admin.remove_order(number)
+
+    def double(self, number: str) -> str:
+        """Copy that sales order, as a person would in SAP. Returns the copy's number."""
+        return self.admin.double_order(number)
+
+    def change(self, number: str, **changes: str) -> None:
+        """Change that sales order, as a person would in SAP: `change("4711", quantity="3")`."""
+        self.admin.change_order(number, **changes)
+
     def expire_sessions(self, every_s: float | None = None) -> None:
         """End all sessions, now or each time that so many seconds have passed, until `clear_faults`."""
         self.admin.expire_sessions(every_s)

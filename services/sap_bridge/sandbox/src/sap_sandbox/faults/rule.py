@@ -78,8 +78,9 @@ class Rule(BaseModel):
         return self.reference is None or any(self._pattern.fullmatch(reference) for reference in references)
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that were given, and the call."""
-        return {"fault": self.fault, "call": str(self.call)} | self.model_dump(mode="json", exclude_unset=True)
+        """The fields that were given, and the call where it is one that makes the rule strike."""
+        call = {"call": str(self.call)} if self.every_s is None else {}
+        return {"fault": self.fault} | call | self.model_dump(mode="json", exclude_unset=True)
 
 
 def read(document: Any) -> Rule:
