@@ -70,7 +70,7 @@ class Records:
         def work(connection: Connection) -> Claimed | Held | Settled:
             first = Key(event.data.order_number, event.type)
             copies = self._ledger.copies(connection, first.order_number, first.event_type)
-            asked = _reprints(connection, first)
+            asked = reprints_of(connection, first)
             own = [entry.key for entry in copies if not asked or entry.copy < asked[0].copy]
             key = own[-1] if own else first
             claim = self._ledger.claim(connection, key, event.id, owner, self._lease_s, final_states=settled)
@@ -178,8 +178,8 @@ class Records:
         """The reprint that the copy was made for, or None where the event asked for it."""
         if entry.copy == 1:
             return None
-        asked = self._run(lambda connection: _reprints(connection, entry.key))
-        return next((reprint for reprint in reversed(asked) if reprint.copy <= entry.copy), None)
+        asked = self._run(lambda connection: reprints_of(connection, entry.key))
+        return reprint_among(asked, entry.copy)
 
     def was_printed_before(self, entry: Entry) -> bool:
         """Whether an earlier copy of the slip is on paper."""
@@ -208,7 +208,7 @@ class Records:
         )
 
 
-def _reprints(connection: Connection, key: Key) -> list[Reprint]:
+def reprints_of(connection: Connection, key: Key) -> list[Reprint]:
     """All reprints of the key's order and event, by copy."""
     table = reprints.c
     statement = (
@@ -217,3 +217,8 @@ def _reprints(connection: Connection, key: Key) -> list[Reprint]:
         .order_by(table.copy)
     )
     return [Reprint(*row) for row in connection.execute(statement)]
+
+
+def reprint_among(asked: list[Reprint], copy: int) -> Reprint | None:
+    """The one that the copy was made for, or None where the event asked for it."""
+    return next((reprint for reprint in reversed(asked) if reprint.copy <= copy), None)

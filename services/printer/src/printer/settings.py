@@ -3,22 +3,30 @@
 import re
 import ssl
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from eventbus.department import DepartmentSettings
-from pydantic import Field, ValidationInfo, field_validator
+from eventbus.department.settings import comma_separated
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from printer.ipp_access import Access
 from printer.ipp_transport import http_url
 from printer.names import CjkForm
 from printer.papers import PAPERS
 
+ALL_WAREHOUSES = "printer"
+"""The department that may print for every warehouse."""
+
 
 class PrinterSettings(DepartmentSettings):
     """What the printer reads beside the settings of every department."""
 
+    patterns: Annotated[tuple[str, ...] | None, BeforeValidator(comma_separated)] = Field(
+        default=None, validate_default=True
+    )
+    """Routing keys of one warehouse; None: of all."""
     database_url: str
     """`sqlite:///file` or `postgresql://…`: the ledger, and what stands on each slip."""
     printer_uri: str
@@ -39,8 +47,21 @@ class PrinterSettings(DepartmentSettings):
     """Form of Chinese characters in a name without kana or hangul."""
     timezone: str = "UTC"
     """Of the time on the slip, a name of the IANA database."""
+    keep_days: int = Field(default=30, ge=1, le=3650)
+    """How long what stands on a slip is kept for a reprint: the customer's name is in it."""
     window: int = Field(default=20, ge=1, le=1000)
     """Jobs that the printer has accepted and not finished: what its restart can lose at most."""
+
+    @field_validator("patterns")
+    @classmethod
+    def _warehouse(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        everywhere = value is None or any(word in ("*", "#") for pattern in value for word in pattern.split("."))
+        if everywhere and info.data.get("department", ALL_WAREHOUSES) != ALL_WAREHOUSES:
+            raise ValueError(
+                "the routing keys of one warehouse, such as order.created.north (all orders are for the department "
+                f"{ALL_WAREHOUSES}: beside it every order would have two slips)"
+            )
+        return value
 
     @field_validator("printer_uri")
     @classmethod

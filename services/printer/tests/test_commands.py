@@ -1,0 +1,100 @@
+"""`python -m printer …` as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from eventbus.testing.builders import an_event
+from printer.commands import _Transactions
+from printer.desk import Desk
+from printer.folder import SlipFolder
+from printer.folder_printer import FolderPrinter
+from printer.slip import SlipMaker
+
+from eventbus import database
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A printer's environment."""
+    return {"PRINTER_URI": f"file://{tmp_path}/slips", "DATA_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def order_number(tmp_path: Path, makers: dict[str, SlipMaker]) -> str:
+    """Of an order whose slip is in the folder, by the department `printer`."""
+    url = f"sqlite:///{tmp_path / 'printer.db'}"
+    database.upgrade(url, "printer")
+    desk = Desk(_Transactions(database.create_engine(url)), makers["a4"], results=None)  # type: ignore[arg-type]
+    event = an_event(order_number="7KQ2-M9XD-4TWE", customer_name="Secret Name")
+    FolderPrinter(SlipFolder(tmp_path / "slips")).print_once(event, desk)
+    return event.subject
+
+
+def run(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    done = subprocess.run([sys.executable, "-m", "printer", *arguments], env=environ, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_reprint_status_and_forget_of_an_order(environ: dict[str, str], order_number: str, tmp_path: Path) -> None:
+    code, said, error = run(environ, "reprint", "7kq2m9xd4twe", "--reason", "torn")
+    assert (code, error) == (0, "")
+    assert said.splitlines() == [
+        "7KQ2-M9XD-4TWE: copy 2 will be printed, marked REPRINT",
+        "What becomes of it: python -m printer status 7KQ2-M9XD-4TWE",
+    ]
+    code, said, error = run(environ, "status", order_number)
+    assert (code, error) == (0, "")
+    head, first, second = (line.split() for line in said.splitlines())
+    assert head == ["COPY", "STATE", "PAPER", "SINCE", "WHY"]
+    assert first[:3] == ["1", "printed", "7KQ2-M9XD-4TWE.pdf"]
+    assert second[:3] == ["2", "new", "-"]
+    assert second[-2:] == ["reprint:", "torn"]
+    assert "Secret" not in said
+    assert run(environ, "forget", order_number) == (
+        1, "", "printer: 7KQ2-M9XD-4TWE: its slip is on its way: erase it when it is printed\n"
+    )  # fmt: skip
+
+
+def test_forget_names_the_files_that_it_leaves(environ: dict[str, str], order_number: str, tmp_path: Path) -> None:
+    code, said, _ = run(environ, "forget", order_number)
+    assert code == 0
+    assert said.splitlines() == [
+        "7KQ2-M9XD-4TWE: erased what stood on its slip",
+        f"7KQ2-M9XD-4TWE: still in the folder: {tmp_path}/slips/7KQ2-M9XD-4TWE.pdf",
+    ]
+    assert "cannot be reprinted" in run(environ, "status", order_number)[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "code", "message"),
+    [
+        ({}, ("status", "TEST-9999-9999"), 1, "printer: TEST-9999-9999: this printer never had it\n"),
+        ({"DEPARTMENT": "printer_north"}, ("status", "X"), 78, "patterns: expected the routing keys of one warehouse"),
+        (
+            {"DEPARTMENT": "printer_north", "PRINTER_PATTERNS": "order.created.north"},
+            ("status", "X"),
+            1,
+            "printer: printer_north has no database yet: ",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+            ("status", "X"),
+            1,
+            "printer: the database of printer does not answer: OperationalError\n",
+        ),
+        ({}, ("reprnit", "X"), 2, "invalid choice: 'reprnit'"),
+        ({}, ("reprint", "X"), 2, "the following arguments are required: --reason"),
+    ],
+)
+@pytest.mark.usefixtures("order_number")
+def test_what_cannot_be_done_is_one_line_and_an_exit_code(
+    environ: dict[str, str], changes: dict[str, str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    ended, said, error = run(environ | changes, *arguments)
+    assert (ended, said) == (code, "")
+    assert message in error
+    assert code == 2 or error.count("\n") == 1
