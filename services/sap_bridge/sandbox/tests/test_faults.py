@@ -2,6 +2,7 @@
 
 import contextlib
 import email.utils
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from sap_sandbox.faults.identify import Identified
 from sap_sandbox.faults.kinds import KINDS, Call
 from sap_sandbox.faults.plan import FaultPlan
 from sap_sandbox.faults.rule import RuleError, read
@@ -146,14 +148,21 @@ def test_late_commit_comes_after_its_client_gave_up(
     wait_until(lambda: caller.references(filter=LOOK_UP.format("LATE")) == ["LATE"])
 
 
-def test_late_answer_comes_after_the_commit_and_before_the_sandbox_ends(
-    tmp_path: Path, log_on: Callable[..., Any], an_order: Any, in_background: Any, wait_until: Any
+@pytest.mark.parametrize(("fault", "is_booked"), [("delay-before-commit", 0), ("commit-then-delay", 1)])
+def test_delay_is_cut_short_where_the_sandbox_ends(
+    tmp_path: Path,
+    log_on: Callable[..., Any],
+    an_order: Any,
+    in_background: Any,
+    wait_until: Any,
+    fault: str,
+    is_booked: int,
 ) -> None:
     with running_sandbox(tmp_path) as sandbox:
         caller = log_on(sandbox)
-        sandbox.fault("commit-then-delay", count=1, seconds=600)
-        answers = in_background(lambda: caller.create(an_order("BOOKED EARLY")))
-        wait_until(lambda: booked(sandbox, "BOOKED EARLY") == 1)
+        rule_id = sandbox.fault(fault, count=1, seconds=600)
+        answers = in_background(lambda: caller.create(an_order("DELAYED")))
+        wait_until(lambda: sandbox.fired(rule_id) == 1 and booked(sandbox, "DELAYED") == is_booked)
         assert answers == []
         assert sandbox.stats()["in_hand"] == 1
     wait_until(lambda: bool(answers))
@@ -254,7 +263,7 @@ def test_failed_look_up_is_about_the_references_of_its_filter(
     ],
 )
 def test_rule_with_a_reference_hits_that_order_only(pattern: str, reference: str, hit: bool) -> None:
-    assert read({"fault": "lock", "reference": pattern}).fits(Call.CREATE, [reference]) is hit
+    assert read({"fault": "lock", "reference": pattern}).fits(Identified(Call.CREATE, lambda: [reference])) is hit
 
 
 def test_first_rule_that_fits_strikes_and_is_used_up(faulty: RunningSandbox, caller: Any, an_order: Any) -> None:
@@ -279,7 +288,7 @@ def test_rule_without_count_strikes_until_it_is_removed(faulty: RunningSandbox, 
 def test_rule_with_a_probability_strikes_some_calls() -> None:
     plan = FaultPlan(lambda: None)
     plan.add(read({"fault": "lock", "probability": 0.1}))
-    struck = sum(plan.strike(Call.CREATE, ()) is not None for _ in range(10_000))
+    struck = sum(plan.strike(Identified(Call.CREATE)) is not None for _ in range(10_000))
     assert 800 < struck < 1200
 
 
@@ -297,7 +306,9 @@ def test_counters_know_answers_that_never_came(start_sandbox: Any, log_on: Calla
     with pytest.raises(requests.ConnectionError):
         caller.create(an_order())
     caller.create(an_order())
-    assert (sandbox.stats()["posts"], sandbox.stats()["answers"]) == (2, {"201": 1, "none": 1})
+    caller.references()
+    stats = sandbox.stats()
+    assert (stats["posts"], stats["answers"], stats["look_ups"]) == (2, {"201": 1, "none": 1}, 1)
 
 
 def test_connection_that_was_dropped_disturbs_no_other(faulty: RunningSandbox, caller: Any, an_order: Any) -> None:
@@ -368,3 +379,8 @@ def test_every_fault_of_the_table_strikes_every_call_that_it_names(
         else:
             caller.get("/" if call is Call.LOGIN else "/A_SalesOrder")
     assert faulty.fired(rule_id) == 1
+
+
+def test_readme_lists_every_fault() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert re.findall(r"^\| `([a-z0-9-]+)` \| (?:create|all)\b", readme, re.MULTILINE) == list(KINDS)

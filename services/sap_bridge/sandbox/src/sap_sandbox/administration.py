@@ -64,6 +64,7 @@ class Administration:
                 "orders": sum(references.values()),
                 "posts": counted.posts,
                 "answers": dict(sorted(counted.answers.items())),
+                "look_ups": counted.look_ups,
                 "logins": counted.logins,
                 "token_fetches": counted.token_fetches,
                 "csrf_refusals": counted.csrf_refusals,

@@ -72,9 +72,15 @@ def completed_item(item: Row, header: Row, settings: SandboxSettings) -> Row:
     }
 
 
+def moment_of_change() -> datetime:
+    """Now, to the millisecond: JSON's dates have no more, and the version of an order is made of it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def completed_header(header: Row, items: tuple[Row, ...], settings: SandboxSettings) -> Row:
     """The header with what SAP fills in by itself: created now, the sum of its items."""
-    now = datetime.now(UTC)
+    now = moment_of_change()
     today = datetime(now.year, now.month, now.day)  # noqa: DTZ001 - Edm.DateTime has no zone
     return header | {
         "SalesOrderDate": header["SalesOrderDate"] or today,
@@ -83,7 +89,7 @@ def completed_header(header: Row, items: tuple[Row, ...], settings: SandboxSetti
         "TransactionCurrency": header["TransactionCurrency"] or settings.currency,
         "CreationDate": today,
         "CreatedByUser": settings.user[:12].upper(),
-        "LastChangeDateTime": now.replace(microsecond=now.microsecond // 1000 * 1000),
+        "LastChangeDateTime": now,
         "TotalNetAmount": sum(
             (item["NetAmount"] for item in items if isinstance(item["NetAmount"], Decimal)), Decimal()
         ),

@@ -1,14 +1,14 @@
 """What a person does in SAP by hand, past every interface: look at sales orders, delete, copy and change them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from sap_sandbox import edm
-from sap_sandbox.booking import completed_header, completed_item
+from sap_sandbox.booking import completed_header, completed_item, moment_of_change
 from sap_sandbox.deep_insert import Row
 from sap_sandbox.schema import ITEM, SALES_ORDER, EntityType
 from sap_sandbox.settings import SandboxSettings
@@ -98,7 +98,7 @@ class ByHand:
             entity, row = (SALES_ORDER, header) if field == "reference" else (ITEM, _item(items, item, number))
             row[CHANGES[field]] = _value(entity, field, value)
         items = [completed_item(row, header, self.settings) for row in items]
-        header["LastChangeDateTime"] = datetime.now(UTC)
+        header["LastChangeDateTime"] = moment_of_change()
         header["TotalNetAmount"] = sum((Decimal(str(row["NetAmount"])) for row in items), Decimal())
         with self.store.writer.begin() as connection:
             connection.execute(sa.update(sales_order).where(sales_order.c.SalesOrder == own).values(header))

@@ -33,7 +33,7 @@ def faults_show(client: AdminClient, _options: argparse.Namespace) -> list[str]:
     """One line for each rule."""
     rules = client.faults()
     shown = [
-        (rule["id"], rule["fault"], rule.get("call"), _figures(rule), rule["fired"], _left(rule["left"]))
+        (rule["id"], rule["fault"], rule.get("call", "-"), _figures(rule), rule["fired"], _left(rule["left"]))
         for rule in rules
     ]
     return table(("id", "fault", "call", "rule", "fired", "left"), shown) or ["no rules: no call fails"]

@@ -18,10 +18,10 @@ _INITIAL: dict[Edm, Value] = {
     Edm.DATE: None,
     Edm.MOMENT: None,
 }
-_JSON_DATE = re.compile(r"/Date\((-?\d{1,15})\)/")
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?")
-_DATE_LITERAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,7})?)?")
-_MOMENT_LITERAL = re.compile(_DATE_LITERAL.pattern + r"(Z|[+-]\d\d:\d\d)")
+_JSON_DATE = re.compile(r"/Date\((-?\d{1,15})\)/", re.ASCII)
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_DATE_LITERAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,7})?)?", re.ASCII)
+_MOMENT_LITERAL = re.compile(_DATE_LITERAL.pattern + r"(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Edm.DateTime has no zone
 
 
@@ -72,8 +72,9 @@ def text(prop: Property, value: str) -> str:
         raise ValueFormatError("text without NUL and lone surrogates is expected")
     if prop.upper:
         value = value.upper()
-    if prop.size and len(value) > prop.size:
-        raise ValueFormatError(f"at most {prop.size} characters are expected, got {len(value)}")
+    length = len(value.encode("utf-16-le")) // 2  # ABAP's characters: an emoji is two
+    if prop.size and length > prop.size:
+        raise ValueFormatError(f"at most {prop.size} characters are expected, got {length}")
     if prop.padded and value.isascii() and value.isdigit():
         value = value.zfill(prop.size)
     return value

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<literal>(?:datetimeoffset|datetime)?'(?:[^']|'')*' | -?\d+(?:\.\d+)?[mM]?(?![\w.']) )
            |(?P<name>[A-Za-z_]\w*(?![\w/']))
            |(?P<mark>[(),]))""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 
 

@@ -98,10 +98,16 @@ class SalesOrderService:
             answer = await self._faulty_answer(struck, request, body, caller)
         else:
             answer = self._finish(request, caller, await self._answer(request, body))
-        if call and call.call is Call.CREATE:
+        if call:
+            self._count(call.call, answer)
+        return answer
+
+    def _count(self, call: Call, answer: Response) -> None:
+        if call is Call.LOOK_UP:
+            self._statistics.look_ups += 1
+        elif call is Call.CREATE:
             self._statistics.posts += 1
             self._statistics.answers[NO_ANSWER if isinstance(answer, BrokenOff) else str(answer.status_code)] += 1
-        return answer
 
     def _let_in(self, request: Request) -> LoggedOn | Response:
         """The caller, or why there is none."""
@@ -116,7 +122,7 @@ class SalesOrderService:
         return caller
 
     def _strike(self, call: Identified | None) -> Entry | None:
-        struck = self._faults.strike(call.call, call.references) if call else None
+        struck = self._faults.strike(call) if call else None
         if call and struck:
             about = ", ".join(call.references)
             _log.info("fault", fault=struck.rule.fault, rule=struck.id, call=str(call.call), reference=about)

@@ -1,8 +1,9 @@
 """Which call a request is, and which orders it is about: what the rules of the plan are compared with."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from starlette.requests import Request
 
@@ -15,10 +16,15 @@ REFERENCE = "PurchaseOrderByCustomer"
 
 @dataclass(frozen=True)
 class Identified:
-    """A call; `references` are those of the order that is sent, or that the look-up's filter names."""
+    """A call."""
 
     call: Call
-    references: tuple[str, ...] = ()
+    _found: Callable[[], Iterable[str]] = tuple
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """Of the order that is sent, or that the look-up's filter names; read where somebody asks."""
+        return tuple(self._found())
 
 
 def identify(request: Request, path: str, body: bytes) -> Identified | None:
@@ -26,9 +32,9 @@ def identify(request: Request, path: str, body: bytes) -> Identified | None:
     if path == "":
         return Identified(Call.LOGIN) if request.method in ("GET", "HEAD") else None
     if path == SALES_ORDER.set_name and request.method == "POST":
-        return Identified(Call.CREATE, tuple(_reference_sent(body)))
+        return Identified(Call.CREATE, partial(_reference_sent, body))
     if path.partition("(")[0].partition("/")[0] in ENTITY_TYPES and request.method == "GET":
-        return Identified(Call.LOOK_UP, tuple(_references_asked(request)))
+        return Identified(Call.LOOK_UP, partial(_references_asked, request))
     return None
 
 

@@ -5,11 +5,11 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sap_sandbox.faults.kinds import Call
+from sap_sandbox.faults.identify import Identified
 from sap_sandbox.faults.rule import Rule
 
 RULES_MAX = 1000
@@ -81,12 +81,11 @@ class FaultPlan:
         self._entries.clear()
         return count
 
-    def strike(self, call: Call, references: Iterable[str]) -> Entry | None:
+    def strike(self, call: Identified) -> Entry | None:
         """The first rule that hits this call; it counts as fired."""
-        about = tuple(references)
         for entry in self._entries.values():
             rule = entry.rule
-            if entry.left == 0 or not rule.fits(call, about):
+            if entry.left == 0 or not rule.fits(call):
                 continue
             if rule.probability is None or self._chance.random() < rule.probability:
                 entry.fired += 1

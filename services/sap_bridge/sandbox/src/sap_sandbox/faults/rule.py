@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from sap_sandbox.faults.identify import Identified
 from sap_sandbox.faults.kinds import KINDS, Call, Kind, Moment
 from sap_sandbox.work_processes import LATENCY_MAX_S
 
@@ -71,11 +72,11 @@ class Rule(BaseModel):
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(".*".join(re.escape(part) for part in (self.reference or "*").split("*")), re.DOTALL)
 
-    def fits(self, call: Call, references: Iterable[str]) -> bool:
-        """Whether such a call, about these orders, is one that the rule can hit."""
-        if call is not self.call or self.every_s is not None:
+    def fits(self, call: Identified) -> bool:
+        """Whether the rule can hit this call."""
+        if call.call is not self.call or self.every_s is not None:
             return False
-        return self.reference is None or any(self._pattern.fullmatch(reference) for reference in references)
+        return self.reference is None or any(self._pattern.fullmatch(reference) for reference in call.references)
 
     def as_json(self) -> dict[str, Any]:
         """The fields that were given, and the call where it is one that makes the rule strike."""
