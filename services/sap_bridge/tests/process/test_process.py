@@ -1,0 +1,145 @@
+"""Orders through the whole process: booked, refused, and what happens to broker, SAP and bridge meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from eventbus.contract import Event, decode
+from eventbus.testing import an_event, wait_until
+from eventbus.testing.broker import Broker
+from eventbus.testing.department_process import Reports
+from eventbus.testing.ports import free_port
+from sap_sandbox.testing import RunningSandbox, running_sandbox
+
+QUICK = {
+    # a lease of 17 s in place of 90
+    "HANDLER_TIMEOUT_S": "7",
+    "SAP_READ_TIMEOUT": "1",
+    "SAP_CONNECT_TIMEOUT": "0.3",
+    "SAP_SETTLE_S": "1",
+}
+
+
+@pytest.fixture
+def slow_sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
+    with running_sandbox(tmp_path, latency_median_ms=30) as running:
+        yield running
+
+
+def sap_stats(sandbox: RunningSandbox) -> dict[str, Any]:
+    stats: dict[str, Any] = requests.get(sandbox.stats_url, timeout=5).json()
+    return stats
+
+
+def all_done(reports: Reports, events: list[Event[Any]]) -> bool:
+    return all("done" in reports.of(event.subject) for event in events)
+
+
+def test_orders_are_booked_and_reported_with_saps_number(
+    broker: Broker, sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports
+) -> None:
+    bridge = start_bridge(broker, sandbox.url).wait_ready()
+    events = [an_event(region=region, customer_name="Zoë Unlogged") for region in ("north", "south-2", "eu")]
+    publish([*events, events[0]])
+    wait_until(lambda: all_done(reports, events), 20, "all orders are done")
+
+    assert sap_stats(sandbox)["references"] == {event.subject: 1 for event in events}
+    numbers = {reports.last(event.subject).reference for event in events}
+    assert numbers == {"1", "2", "3"}
+    assert 'sap_answers_total{call="create",status="201",verdict="booked"} 3.0' in bridge.metrics()
+    assert bridge.end(signal.SIGTERM) == 0
+    assert "Zoë" not in bridge.output()
+
+
+def test_killed_while_booking_each_order_has_one_sales_order(
+    broker: Broker, slow_sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports, database_url: str
+) -> None:
+    def start() -> Any:
+        return start_bridge(broker, slow_sandbox.url, DATABASE_URL=database_url, **QUICK)
+
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    bridges = 2 if database_url.startswith("postgresql") else 1
+    first, *_ = [bridge.wait_ready() for bridge in [start() for _ in range(bridges)]]
+    events = [an_event() for _ in range(60)]
+    publish(events)
+    wait_until(lambda: sap_stats(slow_sandbox)["orders"] >= 15, 20, "some orders are booked")
+    first.end(signal.SIGKILL)
+    announcements = broker.tap("department.joined.sap_bridge")
+    start()
+    wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+
+    assert sap_stats(slow_sandbox)["references"] == {event.subject: 1 for event in events}
+    message = broker.wait_message(announcements)
+    joined = decode(message.body, message.properties.content_type, message.routing_key).data
+    assert began < joined.remembers_since < datetime.now(UTC), "as far back as its ledger"
+
+
+def test_sap_away_orders_wait_and_are_booked_when_it_is_back(
+    broker: Broker, tmp_path: Path, start_bridge: Any, publish: Any, reports: Reports
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/sap/opu/odata/sap/API_SALES_ORDER_SRV"
+    start_bridge(broker, url).wait_ready()
+    events = [an_event() for _ in range(10)]
+    publish(events)
+    wait_until(lambda: reports.of(events[0].subject) == ["waiting"], 20, "the first is reported as waiting")
+
+    sandbox = subprocess.Popen(
+        [sys.executable, "-m", "sap_sandbox"],
+        env=os.environ | {"SAP_SANDBOX_PORT": str(port), "SAP_SANDBOX_DATABASE_URL": f"sqlite:///{tmp_path}/sap.db"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+        references = requests.get(f"http://127.0.0.1:{port}/_sim/stats", timeout=5).json()["references"]
+    finally:
+        sandbox.terminate()
+        sandbox.wait(20)
+    assert references == {event.subject: 1 for event in events}
+    assert broker.depth("sap_bridge.dead") == 0
+
+
+def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
+    broker: Broker, sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports, mapping_file: Any
+) -> None:
+    refused, accepted = an_event(product_ids=(7,)), an_event(product_ids=(8,))
+    start_bridge(broker, sandbox.url, SAP_MAPPING_FILE=mapping_file("{7: BLOCKED-7, 8: TG8}")).wait_ready()
+    publish([refused, accepted])
+    wait_until(lambda: all_done(reports, [accepted]), 20, "the next one is booked")
+    wait_until(lambda: reports.of(refused.subject) == ["attention"], 20, "the refused one needs a person")
+
+    parked = broker.wait_message("sap_bridge.dead")
+    assert parked.headers["bus-reason-class"] == "permanent"
+    assert parked.headers["bus-reason"].startswith("SAP answered 400, ")
+    assert "BLOCKED-7" in parked.headers["bus-reason"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"SAP_URL": "https://sap.example/srv"}, "SAP_SETTLE_S"),
+        ({"SAP_VERIFY": __file__}, "SAP_VERIFY"),
+        ({"SAP_MAPPING_FILE": "/nonexistent.yaml"}, "/nonexistent.yaml: expected a readable YAML file"),
+    ],
+    ids=["settle time", "no certificates", "no mapping"],
+)
+def test_wrong_configuration_ends_with_one_line_and_78(
+    process_environ: dict[str, str], wrong: dict[str, str], named: str
+) -> None:
+    environ = process_environ | wrong
+    ended = subprocess.run(
+        [sys.executable, "-m", "sap_bridge"], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 78
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("configuration: ")
+    assert named in ended.stderr.splitlines()[-1]
