@@ -56,10 +56,12 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         content = document if isinstance(document, bytes) else json.dumps(document).encode()
         order.write_bytes(content)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["preview", file, *options])
+        try:
+            code = cli.run(["preview", file, *options])
+        except SystemExit as ended:
+            code = int(str(ended.code))
         told = capsys.readouterr()
-        return int(str(ended.value.code)), told.out, told.err
+        return code, told.out, told.err
 
     return ask
 

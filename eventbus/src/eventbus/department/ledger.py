@@ -263,6 +263,10 @@ class Ledger:
             statement = statement.where(table.updated_at < older_than)
         return [_entry(row) for row in connection.execute(statement)]
 
+    def entries(self, connection: Connection, statement: sa.Select[Any]) -> Iterator[Entry]:
+        """The rows that a `select` of the whole table finds, one by one: for reports of a department's own."""
+        return (_entry(row) for row in connection.execute(statement))
+
     def remembers_since(self, connection: Connection) -> datetime | None:
         """When the oldest row was made: a replay from before that would do effects twice. None: there is no row."""
         oldest: datetime | None = connection.scalar(sa.select(sa.func.min(self.table.c.created_at)))

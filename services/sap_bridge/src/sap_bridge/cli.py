@@ -8,12 +8,20 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
 from eventbus.settings import config_path, load_or_exit
 
-from sap_bridge import preview
-from sap_bridge.settings import SapBridgeSettings
+from eventbus import database, logs
+from sap_bridge import preview, report
+from sap_bridge.bookings import Bookings
+from sap_bridge.client import SapClient
+from sap_bridge.mapping import as_in_sap
+from sap_bridge.reconciliation import Comparison, Reconciliation
+from sap_bridge.sap_orders import SapOrders, UnreadableError
+from sap_bridge.settings import MARGIN_S, SapBridgeSettings
 
 EXIT_FOUND = 1
 EXIT_IMPOSSIBLE = 2
@@ -22,17 +30,23 @@ EXIT_INTERRUPTED = 130
 Command = Callable[[argparse.Namespace], int]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and end the process with its exit code."""
-    options = _parser().parse_args(arguments)
-    command: Command = options.command
+def main() -> None:
+    """Run the command that the process was started with, and end with its exit code."""
+    logs.configure("bus-sap", environ={"LOG_LEVEL": "CRITICAL", **os.environ})  # what they say, our line says
     try:
-        sys.exit(command(options))
+        sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `bus-sap … | head`
         sys.exit(EXIT_FOUND)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command. Raises SystemExit for wrong usage and configuration."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    return command(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("file", help="an order as the gateway answers it, or an order.created event; - for stdin")
     shown.add_argument("--json", action="store_true", help="what would be posted, as JSON")
     shown.set_defaults(command=_preview)
+    compared = commands.add_parser(
+        "reconcile", help="compare ledger and SAP, order by order; changes nothing, may be run at any time"
+    )
+    days = "day of the orders in the business's time zone, YYYY-MM-DD"
+    compared.add_argument("--from", dest="first", required=True, type=date.fromisoformat, metavar="DAY", help=days)
+    compared.add_argument("--to", dest="last", required=True, type=date.fromisoformat, metavar="DAY", help="the last")
+    compared.add_argument("--json", action="store_true", help="one JSON document")
+    compared.set_defaults(command=_reconcile)
     return parser
 
 
@@ -69,6 +91,50 @@ def _preview(options: argparse.Namespace) -> int:
     else:
         _print(*preview.as_text(order, sales_order, settings))
     return 0
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    if options.first > options.last:
+        return _fail("--from is after --to", EXIT_IMPOSSIBLE)
+    settings = _settings()
+    try:
+        comparison = compare(settings, options.first, options.last)
+    except UnreadableError as error:
+        return _fail(f"could not compare: {error}", EXIT_IMPOSSIBLE)
+    except sa.exc.SQLAlchemyError as error:
+        what = str(getattr(error, "orig", None) or type(error).__name__)
+        return _fail(f"could not compare: the ledger cannot be read: {what}", EXIT_IMPOSSIBLE)
+    days = (options.first, options.last, settings.sap.timezone)
+    if options.json:
+        _print(json.dumps(report.as_json(comparison, *days), ensure_ascii=False, indent=2))
+    else:
+        _print(*report.as_text(comparison, *days))
+    return EXIT_FOUND if comparison.wrong else 0
+
+
+def compare(settings: SapBridgeSettings, first: date, last: date) -> Comparison:
+    """The ledger of the settings compared with their SAP.
+
+    Raises:
+        UnreadableError, sqlalchemy.exc.SQLAlchemyError: one of both cannot be read.
+    """
+    sap = settings.sap
+    url = database.parse_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise UnreadableError(f"the ledger cannot be read: there is no file {url.database}")
+    engine = database.create_engine(settings.database_url, writes=False, application_name="bus-sap")
+    client = SapClient(sap)
+    try:
+        return Reconciliation(
+            Bookings(engine, sap.reference_prefix, sap.timezone),
+            SapOrders(client, sap.read_timeout_s + MARGIN_S),
+            {as_in_sap(area.sold_to) for area in sap.mapping.sales_areas.values()},
+            sap.reference_prefix,
+            timedelta(seconds=sap.settle_s),
+        ).compare(first, last, datetime.now(UTC))
+    finally:
+        client.close()
+        engine.dispose()
 
 
 def _print(*lines: str) -> None:

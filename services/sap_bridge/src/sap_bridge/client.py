@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 from urllib.parse import quote
 
 from eventbus.logs import get_logger
@@ -105,27 +106,36 @@ class SapClient:
     def find(self, reference: str, sold_to: str, organization: str, deadline: float) -> Found | Answer:
         """The sales orders with that customer reference, compared exactly; an Answer when SAP could not tell."""
         query = {
-            "$filter": f"PurchaseOrderByCustomer eq {_literal(reference)} and SoldToParty eq {_literal(sold_to)}"
-            f" and SalesOrganization eq {_literal(organization)}",
+            "$filter": f"PurchaseOrderByCustomer eq {literal(reference)} and SoldToParty eq {literal(sold_to)}"
+            f" and SalesOrganization eq {literal(organization)}",
             "$select": "SalesOrder,PurchaseOrderByCustomer,CreationDate,OverallSDProcessStatus",
             "$orderby": "SalesOrder",
             "$top": str(HITS_MAX),
             "$format": "json",
         }
-        path = "/A_SalesOrder?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-
-        def get(login: Login) -> tuple[Answer, Signal]:
-            return self._call(Call.LOOK_UP, LOOK_UP_RULES, deadline, path=path, headers=_cookie(login))[:2]
-
-        answer, signal = self._logged_in(get, deadline)
-        if answer.verdict is not Verdict.OK:
-            return answer
-        rows = signal.data()["results"]
+        rows = self.read(query, deadline, Call.LOOK_UP)
+        if isinstance(rows, Answer):
+            return rows
         try:
             numbers = {str(row["SalesOrder"]) for row in rows if row["PurchaseOrderByCustomer"] == reference}
         except (TypeError, KeyError):
             return Answer(Verdict.RETRY, "SAP answered 200 with rows that are no sales orders", 200, Call.LOOK_UP)
         return Found(in_order(numbers))
+
+    def read(self, query: Mapping[str, str], deadline: float, call: Call = Call.READ) -> list[dict[str, Any]] | Answer:
+        """The sales orders that the query options ask for, as SAP wrote them; an Answer when SAP could not tell."""
+        path = "/A_SalesOrder?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        timeout_s = self._settings.read_timeout_s if call is Call.READ else self._settings.look_up_timeout_s
+
+        def get(login: Login) -> tuple[Answer, Signal]:
+            headers = _cookie(login)
+            return self._call(call, LOOK_UP_RULES, deadline, path=path, headers=headers, timeout_s=timeout_s)[:2]
+
+        answer, signal = self._logged_in(get, deadline)
+        if answer.verdict is not Verdict.OK:
+            return answer
+        rows: list[dict[str, Any]] = signal.data()["results"]
+        return rows
 
     def pause_left_s(self) -> float:
         """Seconds for which SAP wants to be left alone; 0: none."""
@@ -199,7 +209,8 @@ def _cookie(login: Login) -> dict[str, str]:
     return {"Cookie": login.cookie_header} if login.cookie_header else {}
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """The text as OData's `$filter` writes it."""
     return "'" + text.replace("'", "''") + "'"
 
 

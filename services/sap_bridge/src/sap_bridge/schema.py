@@ -5,3 +5,4 @@ from eventbus.department.ledger import ledger_table
 
 metadata = sa.MetaData()
 ledger = ledger_table(metadata)
+sa.Index("ledger_created_at", ledger.c.created_at)
