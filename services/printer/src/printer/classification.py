@@ -174,8 +174,9 @@ def _tls_problem(causes: list[BaseException]) -> str | None:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the printer's certificate is refused ({getattr(cause, 'verify_message', None) or cause})"
-        if isinstance(cause, ssl.SSLError) and cause.reason in TLS_REFUSALS:
-            return f"no TLS with this printer ({cause.reason.replace('_', ' ').lower()})"
+        reason = getattr(cause, "reason", None)  # of OpenSSL's errors alone
+        if isinstance(cause, ssl.SSLError) and reason in TLS_REFUSALS:
+            return f"no TLS with this printer ({reason.replace('_', ' ').lower()})"
         # urllib3 has no class of its own for it
         if isinstance(cause, urllib3.exceptions.SSLError) and str(cause).startswith("Fingerprints did not match"):
             return "the printer's certificate is not the one of PRINTER_CERT_SHA256"

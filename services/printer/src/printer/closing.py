@@ -33,6 +33,8 @@ class End(StrEnum):
     VANISHED = "vanished"
     ELSEWHERE = "elsewhere"
     """Another printer than ours has it: the settings were changed."""
+    DOUBLED = "doubled"
+    """Completed, with more than one document: CUPS adds a second one to a job that has one."""
     FORGOTTEN = "forgotten"
     """It was seen printing and is gone, of a printer that drops its finished jobs."""
 
@@ -45,6 +47,8 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
             give_up(entry, f"{entry.reference} was printed, but its upload broke off: check the paper", desk, records)
         case End.COMPLETED:
             close_printed(entry, desk, records)
+        case End.DOUBLED:
+            give_up(entry, f"possible duplicate: {entry.reference} was printed with two documents", desk, records)
         case End.FORGOTTEN:
             detail = f"{entry.reference} was printing, and the printer dropped it"
             close_printed(replace(entry, detail=detail), desk, records)

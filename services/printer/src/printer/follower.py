@@ -14,7 +14,7 @@ from printer.desk import Desk
 from printer.follower_lease import take_lead, tell_trouble
 from printer.ipp_client import IppPrinter, Job
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
-from printer.submission import NotSettledError, Submission, VanishedError
+from printer.submission import K_OCTETS, UPLOAD, WHOLE, NotSettledError, Submission, VanishedError
 
 FOLLOWED_MAX = 1000
 POLL_MAX_S = 30.0
@@ -143,15 +143,16 @@ class Follower:
         if entry.state != ACCEPTED:
             self._submit_copy(entry, submission, desk, records)
             return None
-        if submission.is_elsewhere(entry):
-            end = End.ELSEWHERE
-        else:
+        facts: dict[str, str] = {END: End.ELSEWHERE}
+        if not submission.is_elsewhere(entry):
             job = submission.current_job(entry)
             if job is not None and not job.is_finished:
                 return self._look_at_unfinished(job, entry, records)
-            end = End.FORGOTTEN if job is None and self._is_forgotten(entry, records) else _end_of(job)
+            facts = _end_of(job, entry)
+            if job is None and self._is_forgotten(entry, records):
+                facts = {END: End.FORGOTTEN}
         if (taken := records.claim_again(entry, new_owner())) is not None:
-            records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, END: end})
+            records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, **facts})
         return None
 
     def _look_at_unfinished(self, job: Job, entry: Entry, records: Records) -> str | None:
@@ -221,10 +222,16 @@ class Follower:
         self._next_look[entry.key] = time.monotonic() + min(POLL_MAX_S, age_s / 10)
 
 
-def _end_of(job: Job | None) -> End:
+def _end_of(job: Job | None, entry: Entry) -> dict[str, str]:
+    """What to keep in `extra` of how the job ended."""
     if job is None:
-        return End.VANISHED
-    return {JobState.COMPLETED: End.COMPLETED, JobState.ABORTED: End.ABORTED}.get(JobState(job.state), End.CANCELED)
+        return {END: End.VANISHED}
+    if job.state != JobState.COMPLETED:
+        return {END: End.ABORTED if job.state == JobState.ABORTED else End.CANCELED}
+    if job.documents is not None and job.documents > 1:
+        return {END: End.DOUBLED}
+    is_whole = job.k_octets is not None and job.k_octets == entry.extra.get(K_OCTETS)
+    return {END: End.COMPLETED, **({UPLOAD: WHOLE} if is_whole else {})}
 
 
 def _is_stuck(entry: Entry, records: Records) -> bool:

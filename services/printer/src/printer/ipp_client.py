@@ -31,6 +31,7 @@ JOB_ATTRIBUTES = (
     "job-state-reasons",
     "job-hold-until",
     "number-of-documents",
+    "job-k-octets",
 )
 
 
@@ -48,6 +49,8 @@ class Job:
     hold_until: str | None
     documents: int | None
     """None: the printer does not count them."""
+    k_octets: int | None
+    """Size of its documents, see `ipp_document`; None: the printer does not say."""
 
     @property
     def is_empty(self) -> bool:
@@ -121,11 +124,10 @@ class IppPrinter:
     def status(self) -> PrinterStatus:
         """How the printer is now."""
         group = self._ask_printer("printer-state", "printer-state-reasons", "printer-up-time")
-        up_time = group.get("printer-up-time")
         return PrinterStatus(
             _integer(group, "printer-state"),
             _texts(group, "printer-state-reasons"),
-            up_time[0] if up_time and isinstance(up_time[0], int) else None,
+            _number(group, "printer-up-time"),
         )
 
     def formats(self) -> tuple[str, ...]:
@@ -256,7 +258,6 @@ class IppPrinter:
 
 
 def _job(group: Group) -> Job:
-    documents = group.get("number-of-documents")
     return Job(
         id=_integer(group, "job-id"),
         name=_text(group, "job-name"),
@@ -264,15 +265,20 @@ def _job(group: Group) -> Job:
         state=_integer(group, "job-state"),
         reasons=_texts(group, "job-state-reasons"),
         hold_until=_text(group, "job-hold-until"),
-        documents=documents[0] if documents and isinstance(documents[0], int) else None,
+        documents=_number(group, "number-of-documents"),
+        k_octets=_number(group, "job-k-octets"),
     )
 
 
 def _integer(group: Group, name: str) -> int:
-    values: Sequence[object] = group.get(name, ())
-    if not values or not isinstance(values[0], int):
+    if (value := _number(group, name)) is None:
         raise PrinterError(Fate.UNKNOWN, f"the answer has no {name}")
-    return values[0]
+    return value
+
+
+def _number(group: Group, name: str) -> int | None:
+    values: Sequence[object] = group.get(name, ())
+    return values[0] if values and isinstance(values[0], int) else None
 
 
 def _text(group: Group, name: str) -> str | None:

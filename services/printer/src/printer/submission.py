@@ -13,6 +13,7 @@ from eventbus.logs import get_logger
 from printer.classification import GONE, HAS_DOCUMENT, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
 from printer.copies import Reprint, note_of
 from printer.ipp_client import IppPrinter, Job
+from printer.ipp_document import k_octets, padded
 from printer.ipp_transport import READ_TIMEOUT_S
 from printer.records import ACCEPTED, CREATED, CREATING, SENDING, STARTED, Records
 
@@ -28,6 +29,8 @@ CUT = "cut"
 """The printer may have half a document, and ippeveprinter prints that as if it were all."""
 IS_EMPTY_SINCE_UPLOAD = "is_empty_since_upload"
 """In `extra`: the printer was asked once after such an upload, and had no document yet."""
+K_OCTETS = "k_octets"
+"""In `extra`: the size that a printer tells of the job when it has the whole document."""
 SENT_BEFORE = "sent_before"
 """In `extra`: an earlier upload to the same job may still have arrived."""
 TARGET = "target"
@@ -163,9 +166,11 @@ class Submission:
         extra = {key: value for key, value in entry.extra.items() if key not in (UPLOAD, IS_EMPTY_SINCE_UPLOAD)}
         if UPLOAD in entry.extra:
             extra[SENT_BEFORE] = True
+        document = padded(pdf)
+        extra[K_OCTETS] = k_octets(document)
         entry = self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
         try:
-            self._printer.send_document(entry.extra["job_id"], pdf)
+            self._printer.send_document(entry.extra["job_id"], document)
         except PrinterError as error:
             self._raise_not_sent(entry, error)
         return self._records.advance(entry, ACCEPTED, release=True)

@@ -1,9 +1,10 @@
 """Databases, real printers, a printer that answers as told, and a proxy that cuts connections."""
 
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from eventbus import database
 
+from .certificates import Certificates
 from .cups import CupsServer, Queue
 from .cutting_proxy import CuttingProxy
 from .ippeveprinter import IppEvePrinter
@@ -28,7 +30,7 @@ Result = TypeVar("Result")
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"ippeveprinter", "cups", "cups_server"} & {*getattr(item, "fixturenames", ())}:
+        if {"ippeveprinter", "cups", "cups_server", "careful_cups_server"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.printer)
 
 
@@ -139,12 +141,22 @@ def proxy(ippeveprinter: IppEvePrinter) -> Iterator[CuttingProxy]:
     between.close()
 
 
+@contextmanager
+def _cups_folder() -> Iterator[Path]:
+    """CUPS runs its filters as somebody else, who cannot look into pytest's private folders."""
+    with tempfile.TemporaryDirectory(prefix="cups-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def shared_cups_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CupsServer]:
+def shared_cups_server() -> Iterator[CupsServer]:
     """A CUPS server for all tests that do not harm it."""
-    server = CupsServer(tmp_path_factory.mktemp("cups"))
-    yield server
-    server.kill()
+    with _cups_folder() as folder:
+        server = CupsServer(folder)
+        yield server
+        server.kill()
 
 
 @pytest.fixture
@@ -153,12 +165,35 @@ def cups(shared_cups_server: CupsServer) -> Queue:
     return shared_cups_server.queue()
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Of a CA, of `localhost` by that CA, and of another CA."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
-def cups_server(tmp_path: Path) -> Iterator[CupsServer]:
-    """A CUPS server of this test's own, which writes down at once what it knows."""
-    server = CupsServer(tmp_path / "cups", clean_s=0)
-    yield server
-    server.kill()
+def ipps_cups(cups: Queue, certificates: Certificates) -> Queue:
+    """`cups` with a certificate of our CA for `localhost`, which it shows on the same port."""
+    certificates.install(cups.server.root / "keys")
+    return cups
+
+
+@pytest.fixture
+def cups_server() -> Iterator[CupsServer]:
+    """A CUPS server of this test's own, which writes down within 30 s what it has accepted."""
+    with _cups_folder() as folder:
+        server = CupsServer(folder)
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def careful_cups_server() -> Iterator[CupsServer]:
+    """The same, which writes down at once."""
+    with _cups_folder() as folder:
+        server = CupsServer(folder, clean_s=0)
+        yield server
+        server.kill()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from printer.ipp_client import IppPrinter
 
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 """Debian keeps the servers where only root's PATH looks."""
-LIBRARY = Path("/usr/lib/cups")
 
 BACKEND = """#!/bin/sh
 # arguments: job, user, title, copies, options, and the file unless it comes on standard input (backend(7))
@@ -26,7 +25,16 @@ for fail in $folder/fail.*; do [ -e "$fail" ] && code=${fail##*.} && rm "$fail" 
 paper=$folder/papers/"$3"."$$"
 cat "${6:--}" > "$paper.part" && mv "$paper.part" "$paper.pdf"
 """
+TYPES = """
+application/pdf pdf string(0,%PDF)
+application/octet-stream
+application/vnd.cups-raw
+"""
+FILTER = """#!/bin/sh
+cat "${6:--}"
+"""
 SERVER = """
+ServerName localhost
 LogLevel warn
 Listen localhost:{port}
 Listen {root}/run/socket
@@ -57,7 +65,7 @@ DirtyCleanInterval {clean_s}
 FILES = """
 ServerRoot {root}/root
 ServerBin {root}/library
-DataDir /usr/share/cups
+DataDir {root}/data
 DocumentRoot {root}/root
 CacheDir {root}/cache
 StateDir {root}/run
@@ -69,6 +77,9 @@ AccessLog {root}/log/access
 PageLog {root}/log/page
 {user}
 """
+
+
+FOLDERS = ("root", "library/backend", "library/filter", "data/mime", "cache", "run", "spool", "tmp", "keys", "log")
 
 
 class Queue:
@@ -158,13 +169,24 @@ class CupsServer:
     def __init__(self, root: Path, clean_s: int = 30) -> None:
         self.root = root
         self._queues = 0
-        for folder in ("root", "library/backend", "cache", "run", "spool", "tmp", "keys", "log"):
+        for folder in (
+            "root",
+            "library/backend",
+            "library/filter",
+            "data/mime",
+            "cache",
+            "run",
+            "spool",
+            "tmp",
+            "keys",
+            "log",
+        ):
             (root / folder).mkdir(parents=True)
-        for name in ("filter", "daemon"):
-            (root / "library" / name).symlink_to(LIBRARY / name)
-        backend = root / "library/backend/folder"
-        backend.write_text(BACKEND)
-        backend.chmod(0o700)  # run with cupsd's own rights, which pytest's private folders need
+        (root / "library/daemon").symlink_to("/usr/lib/cups/daemon")  # cups-exec, which starts all the others
+        # only its owner may run it: then it is run with cupsd's own rights (backend(7)), and papers may lie anywhere
+        self._install("backend/folder", BACKEND, 0o700)
+        (root / "data/mime/mime.types").write_text(TYPES)
+        self._install("filter/gziptoany", FILTER, 0o755)  # comes in between where a job has two documents
         # as root it runs filters and external programs as somebody else, and insists on that
         user = "User nobody\nGroup nogroup\nSystemGroup root" if os.geteuid() == 0 else f"SystemGroup {_own_group()}"
         (root / "cups-files.conf").write_text(FILES.format(root=root, user=user))
@@ -174,6 +196,11 @@ class CupsServer:
             if self._start():
                 return
         raise AssertionError((root / "log/error").read_text())
+
+    def _install(self, name: str, script: str, mode: int) -> None:
+        program = self.root / "library" / name
+        program.write_text(script)
+        program.chmod(mode)
 
     def queue(self) -> Queue:
         """A new printer."""
@@ -215,6 +242,8 @@ class CupsServer:
 
     def kill(self) -> None:
         """End it at once, and what prints; it has no time to write anything down."""
+        if self._process.poll() is not None:
+            return
         os.kill(self._process.pid, signal.SIGSTOP)
         for child in _children(self._process.pid):
             with suppress(ProcessLookupError):

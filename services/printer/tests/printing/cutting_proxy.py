@@ -1,5 +1,6 @@
 """A proxy that stands between us and a printer, and cuts connections."""
 
+import base64
 import socket
 import threading
 from contextlib import suppress
@@ -16,6 +17,7 @@ class CuttingProxy:
         self._cut: list[int] = []
         self._status: dict[tuple[int, bytes], int] = {}
         self._delay: list[int] = []
+        self._login: bytes | None = None
         self.arrived = threading.Event()
         self.go_on = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -33,9 +35,18 @@ class CuttingProxy:
         named = b"" if job_id is None else b"\x21\x00\x06job-id\x00\x04" + job_id.to_bytes(4)
         self._status[operation, named] = status
 
+    @property
+    def is_done_cutting(self) -> bool:
+        """Whether everything that was to be cut was cut."""
+        return not self._swallow and not self._cut
+
     def answer_itself(self) -> None:
         """All requests reach the printer again."""
         self._status.clear()
+
+    def require_login(self, user: str, password: str) -> None:
+        """Nobody else reaches the printer from now on."""
+        self._login = b"authorization: basic " + base64.b64encode(f"{user}:{password}".encode()).lower()
 
     def delay(self, operation: int) -> None:
         """The next such request has `arrived` and reaches the printer at `go_on`."""
@@ -55,6 +66,12 @@ class CuttingProxy:
         with suppress(OSError), client, socket.create_connection(self._target) as server:
             while request := _read_message(client):
                 operation = request.body[3] if len(request.body) > 3 else -1
+                if self._login is not None and self._login not in request.head.lower():
+                    client.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                # the printer behind it would look for this login, and take its time to find it wrong
+                lines = request.head.split(b"\r\n")
+                request.head = b"\r\n".join(x for x in lines if not x.lower().startswith(b"authorization:"))
                 if told := [s for (op, job), s in self._status.items() if op == operation and job in request.body]:
                     body = b"\x02\x00" + told[0].to_bytes(2) + b"\x00\x00\x00\x01\x03"
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

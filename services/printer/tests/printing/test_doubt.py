@@ -11,22 +11,16 @@ from typing import Any
 import pytest
 import structlog
 from eventbus.department import InHand, Later, Permanent, Transient
-from eventbus.department.ledger import Entry, Key, Ledger, utcnow
+from eventbus.department.ledger import Key, utcnow
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, ipp_transport, submission
 from printer.desk import Desk
-from printer.ipp_client import IppPrinter
 from printer.ipp_queue import IppQueue
 from printer.ipp_transport import Operation
 from printer.records import ACCEPTED, CREATED, IPP_LEASE_S, SENDING, Records
-from printer.tables import ledger as ledger_rows
 
-A4 = "iso_a4_210x297mm"
-
-
-def a_queue(uri: str, window: int = 20) -> IppQueue:
-    return IppQueue(IppPrinter(uri, connections=8), window=window, media=A4)
+from .steps import a_queue, follow_until, row
 
 
 @pytest.fixture(autouse=True)
@@ -47,22 +41,6 @@ def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def warnings() -> Iterator[list[Any]]:
     with structlog.testing.capture_logs() as lines:
         yield lines
-
-
-def row(desk: Desk, order_number: str, copy: int = 1) -> Entry:
-    """The slip's row."""
-    key = Key(order_number, "order.created", copy)
-    entry = desk.transactions.run(lambda connection: Ledger(ledger_rows).get(connection, key))
-    assert entry is not None
-    return entry
-
-
-def follow_until(queue: IppQueue, desk: Any, state: str, order_number: str) -> None:
-    def reported() -> bool:
-        queue.follow(desk)
-        return state in desk.results.states(order_number)
-
-    wait_until(reported, what=f"{state} is reported")
 
 
 def two_slips(queue: IppQueue, printer: Any, desk: Any) -> tuple[str, str]:
@@ -157,18 +135,20 @@ def test_job_that_is_lost_after_a_doubtful_upload_is_no_second_paper(ippeveprint
     assert desk.results.states(event.subject) == ["attention"]
 
 
-def test_settling_begins_when_the_call_has_failed(late_printer: Any, desk: Any) -> None:
+def test_settling_begins_when_the_call_has_failed(
+    late_printer: Any, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue, event, moments = a_queue(late_printer.uri), an_event(), list[datetime]()
     transport = queue._printer._transport
     post = transport._post
 
-    def timed(body: bytes) -> Any:
+    def timed(*request: Any) -> Any:
         try:
-            return post(body)
+            return post(*request)
         finally:
             moments.append(utcnow())
 
-    transport._post = timed  # type: ignore[method-assign]
+    monkeypatch.setattr(transport, "_post", timed)
     with pytest.raises(Transient):
         queue.print_once(event, desk)
     sent_at = row(desk, event.subject).last_sent_at

@@ -7,23 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from eventbus.contract import Event, OrderCreated
 from eventbus.department import Blocked, Done, InHand, Later, Permanent, Transient
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, submission
 from printer.classification import PrinterError
 from printer.copies import note_of
-from printer.desk import Desk
 from printer.ipp_client import IppPrinter
-from printer.ipp_queue import IppQueue
 from printer.ipp_transport import Operation
 
-A4 = "iso_a4_210x297mm"
-
-
-def a_queue(uri: str, window: int = 20) -> IppQueue:
-    return IppQueue(IppPrinter(uri, connections=8), window=window, media=A4)
+from .steps import A4, a_queue, follow_until, print_until_in_hand
 
 
 @pytest.fixture
@@ -40,31 +33,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "POLL_MAX_S", 0.0)
 
 
-def print_until_in_hand(queue: IppQueue, event: Event[OrderCreated], desk: Desk) -> Any:
-    """What a department does with an event: again and again until it is acknowledged."""
-
-    def attempt() -> Any:
-        try:
-            outcome = queue.print_once(event, desk)
-        except Transient:
-            return None
-        return None if isinstance(outcome, Later) else outcome
-
-    return wait_until(attempt, what="the slip is in hand")
-
-
-def follow_until(queue: IppQueue, desk: Desk, state: str, event: Event[OrderCreated]) -> dict[str, Any]:
-    """Follows until that state, or one of `a|b`, is reported for the order; the report."""
-
-    def reported() -> bool:
-        queue.follow(desk)
-        return bool({*state.split("|")} & {*desk.results.states(event.subject)})  # type: ignore[attr-defined]
-
-    wait_until(reported, what=f"{state} is reported")
-    report: dict[str, Any] = desk.results.published[-1]  # type: ignore[attr-defined]
-    return report
-
-
 def test_order_is_printed_and_reported_when_it_is_on_paper(ippeveprinter: Any, desk: Any) -> None:
     queue, event = a_queue(ippeveprinter.uri), an_event()
     ippeveprinter.hold()
@@ -72,7 +40,7 @@ def test_order_is_printed_and_reported_when_it_is_on_paper(ippeveprinter: Any, d
     queue.follow(desk)
     assert desk.results.published == []
     ippeveprinter.go_on()
-    assert follow_until(queue, desk, "done", event) == {
+    assert follow_until(queue, desk, "done", event.subject) == {
         "order_number": event.subject,
         "cause_id": event.id,
         "cause_type": "order.created",
@@ -88,7 +56,7 @@ def test_order_is_printed_and_reported_when_it_is_on_paper(ippeveprinter: Any, d
 def test_redelivered_order_is_not_printed_again(ippeveprinter: Any, desk: Any) -> None:
     queue, event = a_queue(ippeveprinter.uri), an_event()
     assert queue.print_once(event, desk) == queue.print_once(event, desk) == InHand("job 1")
-    follow_until(queue, desk, "done", event)
+    follow_until(queue, desk, "done", event.subject)
     assert queue.print_once(event, desk) == Done("job 1")
     assert ippeveprinter.papers() == [event.subject]
 
@@ -103,7 +71,7 @@ def test_eight_workers_with_one_order_print_one_slip(ippeveprinter: Any, any_des
         thread.join()
     assert len(outcomes) == 8
     assert all(isinstance(outcome, InHand | Later) for outcome in outcomes)
-    follow_until(queue, any_desk, "done", event)
+    follow_until(queue, any_desk, "done", event.subject)
     assert ippeveprinter.papers() == [event.subject]
 
 
@@ -118,9 +86,9 @@ def test_busy_printer_is_no_failure_and_gets_the_next_slip_later(ippeveprinter: 
     assert isinstance(again, Later)
     assert again.reason.endswith("as its window takes"), "it shrank to what is open"
     ippeveprinter.go_on()
-    follow_until(queue, desk, "done", first)
+    follow_until(queue, desk, "done", first.subject)
     assert print_until_in_hand(queue, second, desk) == InHand("job 2")
-    follow_until(queue, desk, "done", second)
+    follow_until(queue, desk, "done", second.subject)
     assert ippeveprinter.papers() == sorted([first.subject, second.subject])
 
 
@@ -134,7 +102,7 @@ def test_worker_waits_a_while_for_room_in_the_window(
     outcomes: list[Any] = []
     waiting = threading.Thread(target=lambda: outcomes.append(queue.print_once(second, desk)))
     waiting.start()
-    follow_until(queue, desk, "done", first)
+    follow_until(queue, desk, "done", first.subject)
     waiting.join()
     assert outcomes == [InHand("job 2")]
 
@@ -160,7 +128,7 @@ def test_lost_answer_is_no_second_paper(
     with pytest.raises(Transient):
         queue.print_once(event, desk)
     assert print_until_in_hand(queue, event, desk) == InHand("job 1")
-    follow_until(queue, desk, end, event)
+    follow_until(queue, desk, end, event.subject)
     assert ippeveprinter.papers() == [event.subject]
 
 
@@ -202,7 +170,7 @@ def test_document_cut_off_is_printed_again_and_says_so(ippeveprinter: Any, proxy
     with pytest.raises(Transient):
         queue.print_once(event, desk)
     assert print_until_in_hand(queue, event, desk) == InHand("job 1")
-    report = follow_until(queue, desk, "done", event)
+    report = follow_until(queue, desk, "done", event.subject)
     assert (report["reference"], report["detail"]) == ("job 2", "2nd print: first was aborted")
     (paper,) = ippeveprinter.papers()
     assert paper == f"{event.subject}.2"
@@ -215,7 +183,7 @@ def test_aborted_slip_is_printed_again(ippeveprinter: Any, desk: Any, aborts: in
     for _ in range(aborts):
         ippeveprinter.abort_next()
     queue.print_once(event, desk)
-    follow_until(queue, desk, "done", event)
+    follow_until(queue, desk, "done", event.subject)
     assert ippeveprinter.papers() == [f"{event.subject}.{aborts + 1}"]
     assert desk.results.states(event.subject) == ["done"]
     assert queue.print_once(event, desk) == Done(f"job {aborts + 1}", note_of(aborts + 1))
@@ -226,7 +194,7 @@ def test_slip_aborted_three_times_needs_a_person(ippeveprinter: Any, desk: Any) 
     for _ in range(3):
         ippeveprinter.abort_next()
     queue.print_once(event, desk)
-    report = follow_until(queue, desk, "attention", event)
+    report = follow_until(queue, desk, "attention", event.subject)
     assert report["detail"] == "job 3 was aborted by the printer"
     assert ippeveprinter.papers() == []
     assert queue.print_once(event, desk) == InHand("job 3"), "nothing is printed again by itself"
@@ -241,11 +209,11 @@ def test_job_that_the_printer_forgot_needs_a_look_in_the_tray(ippeveprinter: Any
     ippeveprinter.kill()
     ippeveprinter.start()
     assert queue.print_once(other, desk) == InHand("job 1"), "the printer counts anew: the same id is another job"
-    report = follow_until(queue, desk, "attention", event)
+    report = follow_until(queue, desk, "attention", event.subject)
     assert "look in the tray" in report["detail"]
     assert desk.results.states(other.subject) == []
     ippeveprinter.go_on()
-    follow_until(queue, desk, "done", other)
+    follow_until(queue, desk, "done", other.subject)
 
 
 def test_job_cancelled_by_a_person_is_not_printed_again(ippeveprinter: Any, desk: Any) -> None:
@@ -254,7 +222,7 @@ def test_job_cancelled_by_a_person_is_not_printed_again(ippeveprinter: Any, desk
     queue.print_once(event, desk)
     ippeveprinter.cancel(1)
     ippeveprinter.go_on()
-    assert follow_until(queue, desk, "attention", event)["detail"] == "job 1 was cancelled at the printer"
+    assert follow_until(queue, desk, "attention", event.subject)["detail"] == "job 1 was cancelled at the printer"
     queue.follow(desk)
     assert desk.results.states(event.subject) == ["attention"]
 
@@ -267,7 +235,7 @@ def test_slip_that_is_stuck_is_reported_once_with_the_printers_reasons(
     ippeveprinter.hold()
     ippeveprinter.empty_tray()
     queue.print_once(event, desk)
-    report = follow_until(queue, desk, "waiting", event)
+    report = follow_until(queue, desk, "waiting", event.subject)
     assert "media-empty" in report["detail"]
     queue.follow(desk)
     assert desk.results.states(event.subject) == ["waiting"]
@@ -306,7 +274,7 @@ def test_report_that_is_not_confirmed_is_made_again(ippeveprinter: Any, desk: An
         return False
 
     wait_until(is_tried)
-    assert follow_until(queue, desk, "done", event)["reference"] == "job 1"
+    assert follow_until(queue, desk, "done", event.subject)["reference"] == "job 1"
 
 
 def test_printer_that_is_off_is_tried_again(ippeveprinter: Any, desk: Any) -> None:
@@ -370,7 +338,7 @@ def test_worker_killed_at_any_step_leaves_one_paper(
         except Killed:
             steps += 1
         print_until_in_hand(queue, event, any_desk)
-        follow_until(queue, any_desk, "done", event)
+        follow_until(queue, any_desk, "done", event.subject)
         assert ippeveprinter.papers().count(event.subject) == 1, f"killed at step {steps}"
         if not dying.died:
             break
