@@ -11,6 +11,7 @@ from progress import StepError, run, say
 
 _HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_OS_RELEASE = Path("/etc/os-release")
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,31 @@ class Program:
     name: str
     package: str
     places: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Programs of other names that do as well."""
+    variable: str = ""
+    """An environment variable that names the program."""
 
     def is_there(self) -> bool:
-        if shutil.which(self.name):
+        if os.environ.get(self.variable):
+            return True
+        return any(self._is_there(name) for name in (self.name, *self.others))
+
+    def _is_there(self, name: str) -> bool:
+        found = shutil.which(name)
+        if found and not found.startswith("/snap/"):
             return True
         folders = [*self.places, "/usr/sbin", "/sbin", *(f"{p}/{d}" for p in _HOMEBREW for d in ("bin", "sbin"))]
-        return any(
-            os.access(found, os.X_OK) for d in folders for found in Path("/").glob(f"{d.strip('/')}/{self.name}")
-        )
+        return any(os.access(found, os.X_OK) for d in folders for found in Path("/").glob(f"{d.strip('/')}/{name}"))
 
 
+BROWSER = Program(
+    "chromium",
+    "chromium",
+    ("/Applications/Google Chrome.app/Contents/MacOS", "/Applications/Chromium.app/Contents/MacOS"),
+    ("google-chrome", "Google Chrome", "Chromium"),
+    variable="CHROMIUM",
+)
 BROKER = Program("rabbitmq-server", "rabbitmq-server", ("/usr/lib/rabbitmq/bin",))
 FOR_TESTS = (
     Program("pg_ctl", "postgresql", ("/usr/lib/postgresql/*/bin",)),
@@ -39,6 +55,7 @@ FOR_TESTS = (
     Program("zbarimg", "zbar-tools"),
     Program("node", "nodejs"),
     Program("npm", "npm"),
+    BROWSER,
 )
 FOR_BENCH = (*FOR_TESTS, Program("wrk", "wrk"))
 
@@ -87,6 +104,12 @@ def install(packages: list[str], log: Path, way_out: str = "") -> None:
 
 def _rights(packages: list[str], way_out: str) -> list[str]:
     """The prefix that makes a command the administrator's."""
+    if BROWSER.package in packages and _has_chromium_as_a_snap_only():
+        # a snap sees a /tmp of its own: what it downloads is not where the tests look for it
+        raise StepError(
+            "Missing: a Chromium that is no snap, and Ubuntu's is one. Install Google Chrome,"
+            " or CHROMIUM=/path/to/chromium names one that lies elsewhere"
+        )
     command = f"apt-get install {' '.join(packages)}"
     way_out = f"; {way_out}" if way_out and BROKER.package in packages else ""
     if not shutil.which("apt-get"):
@@ -97,6 +120,10 @@ def _rights(packages: list[str], way_out: str) -> list[str]:
     if shutil.which("sudo") and _sudo_works():
         return ["sudo"]
     raise StepError(f"Missing: {', '.join(packages)}. An administrator installs it by: {command}{way_out}")
+
+
+def _has_chromium_as_a_snap_only() -> bool:
+    return _OS_RELEASE.exists() and "ID=ubuntu" in _OS_RELEASE.read_text(encoding="utf-8").splitlines()
 
 
 def _sudo_works() -> bool:

@@ -1,0 +1,131 @@
+"""All numbers of the page in one answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from marketing.business_time import month_of, next_month
+from marketing.counters import TOTAL
+from marketing.period import DAYS_MAX, FIRST_DAY, GroupBy, ParameterError, Period, parse
+from marketing.stats import read_stats
+from marketing.tables import counts
+
+PRODUCTS_MAX = REGIONS_MAX = 20
+"""How many are listed, best first. All of them are in `/stats`."""
+MEASURES = ("orders", "items", "customers", "new_customers")
+
+_DAY = timedelta(days=1)
+_BY_HOUR_DAYS_MAX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The period that is looked at, and the one before it. `name` is that of a preset."""
+
+    name: str | None
+    period: Period
+    previous: Period
+
+    @property
+    def interval(self) -> GroupBy:
+        """The step of the charts over time: never more than about a hundred of them in ten years."""
+        if self.period.days <= _BY_HOUR_DAYS_MAX:
+            return "hour"
+        return "day"
+
+
+def _last_days(days: int) -> Callable[[date], tuple[Period, Period]]:
+    def periods(today: date) -> tuple[Period, Period]:
+        period = Period(today - (days - 1) * _DAY, today)
+        return period, _before(period)
+
+    return periods
+
+
+def _this_month(today: date) -> tuple[Period, Period]:
+    before = month_of(month_of(today) - _DAY)
+    same_day = before + (today.day - 1) * _DAY
+    return Period(month_of(today), today), Period(before, min(same_day, month_of(today) - _DAY))
+
+
+def _last_month(today: date) -> tuple[Period, Period]:
+    last = month_of(today) - _DAY
+    before = month_of(last) - _DAY
+    return Period(month_of(last), last), Period(month_of(before), before)
+
+
+def _twelve_months(today: date) -> tuple[Period, Period]:
+    first = next_month(month_of(today).replace(year=today.year - 1))
+    return Period(first, today), Period(first.replace(year=first.year - 1), _year_before(today))
+
+
+def _year_before(day: date) -> date:
+    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+
+
+def _before(period: Period) -> Period:
+    return Period(max(FIRST_DAY, period.first - period.days * _DAY), max(FIRST_DAY, period.first - _DAY))
+
+
+PRESETS: Mapping[str, Callable[[date], tuple[Period, Period]]] = {
+    "today": _last_days(1),
+    "7-days": _last_days(7),
+    "30-days": _last_days(30),
+    "this-month": _this_month,
+    "last-month": _last_month,
+    "12-months": _twelve_months,
+}
+DEFAULT_PRESET = "30-days"
+
+
+def ask(parameters: Mapping[str, Sequence[str]], today: date) -> Question:
+    """What `period`, or `from` and `to`, ask for; without them the default preset.
+
+    Raises:
+        ParameterError: as `marketing.period.parse`, and for a preset that is not known.
+    """
+    if "period" not in parameters and {"from", "to"} & set(parameters):
+        period, _ = parse(parameters, today)
+        return Question(None, period, _before(period))
+    for name, values in parameters.items():
+        if name != "period":
+            raise ParameterError(name, "expected period, or from and to, alone")
+        if len(values) > 1:
+            raise ParameterError(name, f"given {len(values)} times; once at most")
+    name = parameters.get("period", (DEFAULT_PRESET,))[0]
+    if name not in PRESETS:
+        raise ParameterError("period", f"expected one of {', '.join(PRESETS)}, got: {name[:40]!r}")
+    return Question(name, *PRESETS[name](today))
+
+
+def read_dashboard(connection: Connection, question: Question, today: date, zone: ZoneInfo) -> dict[str, Any]:
+    """The page's answer, ready for JSON. All of it is of one moment if the connection's transaction is a snapshot."""
+    over_time = read_stats(connection, question.period, question.interval, zone)
+    regions = read_stats(connection, question.period, "region", zone)
+    products = read_stats(connection, question.period, "product", zone)
+    before = read_stats(connection, question.previous, "day", zone)
+    first_day = connection.execute(sa.select(sa.func.min(counts.c.day)).where(counts.c.dimension == TOTAL)).scalar()
+    return {
+        "timezone": zone.key,
+        "today": today.isoformat(),
+        "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "first_day": first_day.isoformat() if first_day else None,
+        "period": question.name,
+        "days_max": DAYS_MAX,
+        **{name: over_time[name] for name in ("from", "to", *MEASURES)},
+        "previous": {name: before[name] for name in ("from", "to", *MEASURES)},
+        "interval": question.interval,
+        "over_time": over_time["groups"],
+        "regions": _best(regions["groups"], "orders", REGIONS_MAX),
+        "products": _best(products["groups"], "items", PRODUCTS_MAX),
+    }
+
+
+def _best(groups: list[dict[str, Any]], measure: str, at_most: int) -> dict[str, Any]:
+    best = sorted(groups, key=lambda group: -group[measure])  # stable: equal ones stay in the order of the answer
+    return {"count": len(groups), "groups": best[:at_most]}
