@@ -15,8 +15,9 @@ from eventbus.settings import SettingsError
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from marketing.business_time import hour_of, month_of
-from marketing.counters import HOUR, PRODUCT, PRODUCT_MONTH, Amounts, Group, Link, Tally, Visit, changed_links, tally
+from marketing import product_totals
+from marketing.business_time import hour_of
+from marketing.counters import HOUR, Amounts, Group, Link, Tally, Visit, changed_links, tally
 from marketing.customers import fingerprint
 from marketing.tables import counting, counts, inbox, revisits, visits
 
@@ -64,6 +65,7 @@ class Book:
         batch = tally(orders.values(), self.zone, self._customer_key)
         _count_customers(connection, batch)
         _add_counts(connection, batch.amounts)
+        product_totals.keep(connection, batch.amounts)
         return len(orders)
 
 
@@ -119,15 +121,9 @@ def _count_customers(connection: Connection, batch: Tally) -> None:
             if link.previous_day is not None:
                 revisited[dimension, key, link] += by
             else:
-                _add_first_visit(batch.amounts, Group(dimension, link.day, key), by)
+                batch.amounts[Group(dimension, link.day, key)].new_customers += by
     connection.execute(sa.insert(visits), [visit._asdict() for visit in sorted(visit for visit, _ in rows)])
     _add_revisits(connection, revisited)
-
-
-def _add_first_visit(amounts: Mapping[Group, Amounts], group: Group, by: int) -> None:
-    amounts[group].new_customers += by
-    if group.dimension == PRODUCT:
-        amounts[Group(PRODUCT_MONTH, month_of(group.day), group.key)].new_customers += by
 
 
 def _unknown_visits(connection: Connection, wanted: Iterable[Visit]) -> Iterator[tuple[Visit, list[date]]]:

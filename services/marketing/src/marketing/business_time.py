@@ -47,6 +47,11 @@ def days_between(first: date, last: date) -> list[date]:
     return [first + number * _DAY for number in range((last - first).days + 1)]
 
 
+def week_of(day: date) -> date:
+    """The Monday of its week."""
+    return day - day.weekday() * _DAY
+
+
 def month_of(day: date) -> date:
     """The first day of its month."""
     return day.replace(day=1)

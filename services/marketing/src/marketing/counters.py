@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from eventbus.contract import OrderCreated
 
-from marketing.business_time import hour_of, month_of
+from marketing.business_time import hour_of
 from marketing.customers import pseudonym
 
-TOTAL, HOUR, REGION, PRODUCT, PRODUCT_MONTH = "total", "hour", "region", "product", "product_month"
+TOTAL, HOUR, REGION, PRODUCT = "total", "hour", "region", "product"
 
 
 class Group(NamedTuple):
@@ -71,7 +71,6 @@ def tally(orders: Iterable[OrderCreated], zone: ZoneInfo, customer_key: bytes) -
         for product_id, quantity in Counter(order.product_ids).items():
             key = str(product_id)
             _add(total, Group(PRODUCT, hour.day, key), quantity)
-            _add(total, Group(PRODUCT_MONTH, month_of(hour.day), key), quantity)
             total.visits.add(Visit(PRODUCT, key, customer, hour.day))
     return total
 
@@ -82,6 +81,11 @@ def changed_links(known_days: Collection[date], new_days: Collection[date]) -> l
     `known_days` need only hold, of each new day, the nearest known day before and after it. Orders may arrive in any
     order: a late one between two days cuts their link.
     """
+    if len(new_days) == 1:  # most orders come in the order of time
+        (day,) = new_days
+        previous_day = max(known_days, default=None)
+        if previous_day is None or previous_day < day:
+            return [(Link(day, previous_day), 1)]
     before, after = _links(known_days), _links({*known_days, *new_days})
     return [(link, 1) for link in after - before] + [(link, -1) for link in before - after]
 

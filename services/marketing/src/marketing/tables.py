@@ -9,7 +9,6 @@ A *dimension* is a way to group orders, a *key* one group of it:
     hour           2026-10-25T02:00:00+01:00  the order's local day
     region         north                      the order's local day
     product        42                         the order's local day
-    product_month  42                         first of its month: a year of one product is twelve rows
 """
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ metadata = sa.MetaData()
 
 DIMENSION_CHARACTERS_MAX = 16
 KEY_CHARACTERS_MAX = 32
+BY_PREVIOUS_DAY = "ix_revisits_previous_day"
 
 
 def bytewise(length: int) -> sa.String:
@@ -82,5 +82,19 @@ revisits = sa.Table(
     sa.Column("previous_day", sa.Date, primary_key=True),
     _key,
     sa.Column("customers", sa.BigInteger, nullable=False),
+    # for long periods after a short past. It has all columns: nothing else is read
+    sa.Index(BY_PREVIOUS_DAY, "dimension", "previous_day", "day", "key", "customers"),
+    sqlite_with_rowid=False,
+)
+
+product_totals = sa.Table(
+    "product_totals",
+    metadata,
+    # what was ordered of a product before that day, of each week's Monday: see `product_totals.py`
+    sa.Column("before", sa.Date, primary_key=True),
+    sa.Column("key", bytewise(KEY_CHARACTERS_MAX), primary_key=True),
+    sa.Column("orders", sa.BigInteger, nullable=False),
+    sa.Column("items", sa.BigInteger, nullable=False),
+    sa.Column("new_customers", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
