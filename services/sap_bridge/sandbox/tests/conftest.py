@@ -113,6 +113,14 @@ def caller(sandbox: RunningSandbox) -> Caller:
 
 
 @pytest.fixture
+def faulty(sandbox: RunningSandbox, caller: Any) -> Any:
+    """The shared sandbox without rules, before and after; its client is logged on."""
+    sandbox.clear_faults()
+    yield sandbox
+    sandbox.clear_faults()
+
+
+@pytest.fixture
 def log_on() -> Callable[[RunningSandbox], Caller]:
     """Makes a client of that sandbox that is logged on."""
 

@@ -136,3 +136,8 @@ def test_wrong_change_is_refused_with_the_reason(
 def test_wrong_limit_is_refused(sandbox: RunningSandbox, limit: str) -> None:
     answer = requests.get(f"{sandbox.origin}/_sim/orders", params={"limit": limit}, timeout=10)
     assert (answer.status_code, answer.json()["field"]) == (400, "limit")
+
+
+def test_endless_reference_is_refused(sandbox: RunningSandbox) -> None:
+    with pytest.raises(RefusedError, match="reference: at most 100"):
+        sandbox.orders("*" * 101)

@@ -23,6 +23,7 @@ from sap_sandbox.work_processes import WorkProcesses
 
 PREFIX = "/_sim"
 BODY_BYTES_MAX = 65_536
+REFERENCE_CHARACTERS_MAX = 100
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -108,8 +109,11 @@ class Administration:
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= by_hand.LISTED_MAX):
             detail = f"limit: a whole number from 1 to {by_hand.LISTED_MAX} is expected, got {limit!r:.100}"
             raise ProblemError(HTTPStatus.BAD_REQUEST, detail, field="limit")
-        hand: ByHand = request.app.state.by_hand
         reference = request.query_params.get("reference")
+        if reference is not None and len(reference) > REFERENCE_CHARACTERS_MAX:
+            detail = f"reference: at most {REFERENCE_CHARACTERS_MAX} characters are expected"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, detail, field="reference")
+        hand: ByHand = request.app.state.by_hand
         return JSONResponse(await asyncio.to_thread(hand.orders, reference, int(limit)))
 
     async def _remove_order(self, request: Request) -> Response:

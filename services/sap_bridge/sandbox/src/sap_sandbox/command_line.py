@@ -12,6 +12,7 @@ from typing import NoReturn
 from sap_sandbox import commands
 from sap_sandbox.admin_client import AdminClient, AdminError, UnreachableError
 from sap_sandbox.faults.kinds import Call
+from sap_sandbox.faults.rule import BodyForm, RetryAfterForm
 
 EXIT_REFUSED = 1
 EXIT_UNAVAILABLE = 69
@@ -83,8 +84,9 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     added.add_argument("--every-s", type=float, help="for expire-sessions: by the clock")
     added.add_argument("--status", type=int, help="for status: 200 to 599")
     added.add_argument("--after-commit", action="store_true", default=None, help="for status: book first")
+    added.add_argument("--body-as", choices=[str(form) for form in BodyForm], help="for status; default: html")
     added.add_argument("--retry-after", type=int, help="for 429, 503, status: seconds")
-    added.add_argument("--retry-after-as", choices=("seconds", "date"), help="default: seconds")
+    added.add_argument("--retry-after-as", choices=[str(form) for form in RetryAfterForm], help="default: seconds")
     _add(added, commands.faults_add)
 
 

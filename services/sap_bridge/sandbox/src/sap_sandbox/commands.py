@@ -12,7 +12,7 @@ ORDERS_SHOWN = 20
 ITEMS_SHOWN_CHARACTERS = 60
 _RULE_FIELDS = (
     "fault", "call", "reference", "count", "probability", "seconds", "every_s", "status", "after_commit",
-    "retry_after", "retry_after_as",
+    "body_as", "retry_after", "retry_after_as",
 )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ class Connections:
         return _Protocol(self._transports, **options)
 
     def end(self, client: tuple[str, int], ending: Ending) -> None:
-        """Break the connection after what is already written to it."""
+        """Break the connection: closed after what is written to it, or reset at once."""
         transport = self._transports.get(client)
         if transport is None:  # the client was quicker
             return

@@ -32,7 +32,7 @@ class ODataError(SandboxError):
         transaction_id: stands in the answer and in the log.
     """
 
-    def __init__(self, status: HTTPStatus, *messages: Message, code: str = BUSINESS_ERROR) -> None:
+    def __init__(self, status: int, *messages: Message, code: str = BUSINESS_ERROR) -> None:
         super().__init__("; ".join(f"{message.code} {message.text}" for message in messages))
         self.status, self.messages, self.code = status, messages, code
         self.transaction_id = uuid.uuid4().hex.upper()

@@ -61,6 +61,7 @@ class Sim(Enum):
     NUMBER_TAKEN = ("112", "Sales order {value} already exists")
     RANGE_USED_UP = ("113", "The internal number range is used up")
     LOCKED = ("120", "Sales data of this customer is currently being processed by user {user}")
+    REFUSED_BY_RULE = ("121", "Refused with {status} by a rule of the fault plan")
 
     READ_ONLY_IGNORED = ("201", "Property {name} cannot be set and was ignored")
     INCOMPLETE = ("202", "The document is incomplete: item {item} has no price")

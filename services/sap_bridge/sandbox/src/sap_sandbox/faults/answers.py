@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sap_sandbox.connections import BrokenOff, CutShort, Ending
-from sap_sandbox.errors import BadRequestError, PlainError, csrf_required, logon_failed
-from sap_sandbox.faults.rule import RetryAfterForm, Rule
+from sap_sandbox.errors import BadRequestError, ODataError, PlainError, csrf_required, logon_failed
+from sap_sandbox.faults.rule import BodyForm, RetryAfterForm, Rule
 from sap_sandbox.messages import Sim
 from sap_sandbox.settings import SandboxSettings
 
@@ -46,7 +46,14 @@ def _page(status: int, text: str = "", headers: dict[str, str] | None = None) ->
 
 
 def _any_status(rule: Rule, status: int) -> Response:
-    return _page(status, f"{status} {http.client.responses.get(status, '')}".rstrip(), _retry_after(rule))
+    if rule.body_as is BodyForm.SAP and status not in _WITHOUT_BODY:
+        answer = ODataError(status, Sim.REFUSED_BY_RULE.error(status=status)).response()
+        answer.headers.update(_retry_after(rule))
+        return answer
+    text = f"{status} {http.client.responses.get(status, '')}".rstrip()
+    if rule.body_as is BodyForm.TEXT and status not in _WITHOUT_BODY:
+        return Response(text, status, _retry_after(rule), "text/plain")
+    return _page(status, text, _retry_after(rule))
 
 
 def _retry_after(rule: Rule) -> dict[str, str]:

@@ -73,7 +73,7 @@ KINDS = {
         Kind(EXPIRE_SESSIONS, "ends all sessions, then answers as SAP does; with every_s: by the clock",
              calls=(Call.CREATE, Call.LOOK_UP), takes=frozenset({"every_s"})),
         Kind("redirect", "302 to a logon page"),
-        Kind("status", "any status with an HTML page; with after_commit the order is booked first",
-             needs=frozenset({"status"}), takes=_RETRY | {"after_commit"}),
+        Kind("status", "any status, with an HTML page unless body_as is text or sap; with after_commit books first",
+             needs=frozenset({"status"}), takes=_RETRY | {"after_commit", "body_as"}),
     )
 }  # fmt: skip

@@ -37,6 +37,14 @@ class RetryAfterForm(StrEnum):
     DATE = "date"
 
 
+class BodyForm(StrEnum):
+    """What stands in the body: a page of a proxy, a bare text, or SAP's own error."""
+
+    HTML = "html"
+    TEXT = "text"
+    SAP = "sap"
+
+
 class Rule(BaseModel):
     """Which calls a fault hits, how often, and the fault's own figures.
 
@@ -55,6 +63,7 @@ class Rule(BaseModel):
     every_s: float | None = Field(default=None, ge=0.05, le=86_400)
     status: int | None = Field(default=None, ge=200, le=599)
     after_commit: bool = False
+    body_as: Annotated[BodyForm, Field(strict=False)] = BodyForm.HTML
     retry_after: int | None = Field(default=None, ge=0, le=RETRY_AFTER_S_MAX)
     retry_after_as: Annotated[RetryAfterForm, Field(strict=False)] = RetryAfterForm.SECONDS
 
@@ -134,7 +143,8 @@ def _refuse(field: str, got: Any, choices: Iterable[str]) -> NoReturn:
 
 
 def _choices(field: str) -> tuple[str, ...]:
-    return {"call": tuple(Call), "retry_after_as": tuple(RetryAfterForm)}.get(field, ())
+    choices = {"call": tuple(Call), "body_as": tuple(BodyForm), "retry_after_as": tuple(RetryAfterForm)}
+    return choices.get(field, ())
 
 
 def _in_order(fields: Iterable[str]) -> tuple[str, ...]:
