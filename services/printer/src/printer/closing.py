@@ -10,9 +10,9 @@ from eventbus.department.ledger import Entry
 from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
-from printer.copies import PRINTS_MAX, note_of, tries
+from printer.copies import PRINTS_MAX, note_after_lost, note_of, tries
 from printer.desk import Desk
-from printer.records import ATTENTION, IPP_LEASE_S, PRINTED, Records
+from printer.records import ATTENTION, IPP_LEASE_S, LOST, PRINTED, Records
 from printer.submission import CUT, UPLOAD, printer_changed, vanished
 
 END = "end"
@@ -39,8 +39,11 @@ class End(StrEnum):
     """It was seen printing and is gone, of a printer that drops its finished jobs."""
 
 
-def close(entry: Entry, desk: Desk, records: Records) -> None:
-    """Report the end that the row tells, and close the row. Raises whatever `Reports.publish` raises."""
+def close(entry: Entry, desk: Desk, records: Records, *, repeats_lost: bool = False) -> None:
+    """Report the end that the row tells, and close the row. Raises whatever `Reports.publish` raises.
+
+    `repeats_lost`: see `lose`.
+    """
     reprint = records.reprint_of(entry)
     match End(entry.extra[END]):
         case End.COMPLETED if entry.extra.get(UPLOAD) == CUT:
@@ -53,7 +56,7 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
             detail = f"{entry.reference} was printing, and the printer dropped it"
             close_printed(replace(entry, detail=detail), desk, records)
         case End.ABORTED if tries(entry.copy, reprint) < PRINTS_MAX:
-            records.next_copy(entry)
+            records.next_copy(entry, note=note_after_lost(entry.copy + 1) if entry.detail else None)
             metrics.SLIPS.labels("aborted").inc()
             log.warning("aborted by the printer: printing again", order=entry.order_number, copy=entry.copy)
         case End.ABORTED:
@@ -61,7 +64,7 @@ def close(entry: Entry, desk: Desk, records: Records) -> None:
         case End.CANCELED:
             give_up(entry, f"{entry.reference} was cancelled at the printer", desk, records)
         case End.VANISHED:
-            give_up(entry, vanished(entry), desk, records)
+            lose(entry, vanished(entry), desk, records, repeats=repeats_lost)
         case End.ELSEWHERE:
             give_up(entry, printer_changed(entry), desk, records)
 
@@ -103,6 +106,17 @@ def give_up(entry: Entry, detail: str, desk: Desk, records: Records) -> Entry:
     metrics.SLIPS.labels("reprint_failed" if records.reprint_of(entry) else "attention").inc()
     log.warning("a person has to look", order=entry.order_number, event_id=entry.cause_id, reason=detail)
     return closed
+
+
+def lose(entry: Entry, detail: str, desk: Desk, records: Records, *, repeats: bool) -> None:
+    """Close the row of a slip that may be on paper or not: a person is asked, or where `repeats` a copy is printed that
+    says so. Raises whatever `Reports.publish` raises."""
+    if not repeats or tries(entry.copy, records.reprint_of(entry)) >= PRINTS_MAX:
+        give_up(entry, detail, desk, records)
+        return
+    records.next_copy(entry, state=LOST, note=note_after_lost(entry.copy + 1))
+    metrics.SLIPS.labels("lost").inc()
+    log.warning("lost by the printer: printing a marked copy", order=entry.order_number, reason=detail)
 
 
 def report(entry: Entry, desk: Desk, state: Literal["done", "attention", "waiting"], detail: str | None = None) -> None:

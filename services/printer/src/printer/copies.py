@@ -31,3 +31,8 @@ def note_of(copy: int, reprint: Reprint | None = None) -> str | None:
             return "2nd print: first was aborted"
         case _:
             return f"Print no. {copy}: earlier ones were aborted"
+
+
+def note_after_lost(copy: int) -> str:
+    """What stands on a copy of a slip that the printer lost, which may be on paper after all."""
+    return f"Print no. {copy}: an earlier one may lie in the tray"

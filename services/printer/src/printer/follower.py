@@ -9,7 +9,7 @@ from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
 from printer.classification import Fate, JobState, PrinterError
-from printer.closing import END, End, close, give_up, report
+from printer.closing import END, End, close, give_up, lose, report
 from printer.desk import Desk
 from printer.follower_lease import take_lead, tell_trouble
 from printer.ipp_client import IppPrinter, Job
@@ -32,12 +32,16 @@ class Follower:
 
     Args:
         forgets_done: the printer drops finished jobs: one that was seen printing and is gone is done.
+        repeats_lost: a slip that the printer lost is printed again, marked; otherwise a person is asked.
     """
 
-    def __init__(self, printer: IppPrinter, media: str, *, forgets_done: bool = False) -> None:
+    def __init__(
+        self, printer: IppPrinter, media: str, *, forgets_done: bool = False, repeats_lost: bool = False
+    ) -> None:
         self._printer = printer
         self._media = media
         self._forgets_done = forgets_done
+        self._repeats_lost = repeats_lost
         self._owner = new_owner()
         self._next_look: dict[Key, float] = {}
         self._answers = True
@@ -173,14 +177,15 @@ class Follower:
             return False
         status = self._printer.status()
         printing_for_s = (records.clock() - datetime.fromisoformat(entry.extra[SEEN_PRINTING])).total_seconds()
-        return status.up_time_s is not None and status.up_time_s >= printing_for_s and not status.in_trouble
+        was_on = status.up_time_s is not None and status.up_time_s + 1 >= printing_for_s  # it counts whole seconds
+        return was_on and not status.in_trouble
 
     def _close(self, entry: Entry, desk: Desk, records: Records) -> None:
         owner = new_owner()
         if (taken := records.claim_again(entry, owner)) is None:
             return
         try:
-            close(taken, desk, records)
+            close(taken, desk, records, repeats_lost=self._repeats_lost)
         except LeaseLostError:
             return  # another replica's follower has it
         finally:
@@ -195,7 +200,8 @@ class Follower:
         except NotSettledError:
             return
         except VanishedError as error:
-            give_up(records.reread(entry.key, owner), str(error), desk, records)
+            lost = records.reread(entry.key, owner)
+            lose(lost, str(error), desk, records, repeats=self._repeats_lost and error.is_lost)
         except PrinterError as error:
             if error.fate is not Fate.PERMANENT:
                 raise

@@ -32,11 +32,11 @@ def take_lead(connection: Connection, owner: str, now: datetime) -> Lead:
     ours = {"owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
     if row is None:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        made = connection.execute(insert(follower).values(only=ONLY, **ours).on_conflict_do_nothing())
-        return Lead(made.rowcount == 1, None)
+        made = insert(follower).values(only=ONLY, **ours).on_conflict_do_nothing().returning(follower.c.only)
+        return Lead(connection.scalar(made) is not None, None)
     as_it_was = sa.and_(follower.c.only == ONLY, follower.c.owner == row.owner)
-    taken = connection.execute(sa.update(follower).where(as_it_was).values(**ours))
-    return Lead(taken.rowcount == 1, row.trouble)
+    taken = sa.update(follower).where(as_it_was).values(**ours).returning(follower.c.only)
+    return Lead(connection.scalar(taken) is not None, row.trouble)
 
 
 def tell_trouble(connection: Connection, owner: str, trouble: str | None) -> None:

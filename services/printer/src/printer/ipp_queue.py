@@ -9,7 +9,7 @@ from eventbus.department.owner import new_owner
 from eventbus.logs import get_logger
 
 from printer.classification import Fate, PrinterError
-from printer.closing import give_up, settled_outcome
+from printer.closing import lose, settled_outcome
 from printer.desk import Desk
 from printer.follower import Follower
 from printer.ipp_client import IppPrinter
@@ -37,17 +37,21 @@ class IppQueue:
         window: jobs that it may have accepted and not finished.
         media: the paper's name.
         forgets_done: see `Follower`.
+        repeats_lost: a slip that the printer lost is printed again, marked; otherwise a person is asked.
     """
 
-    def __init__(self, printer: IppPrinter, *, window: int, media: str, forgets_done: bool = False) -> None:
+    def __init__(
+        self, printer: IppPrinter, *, window: int, media: str, forgets_done: bool = False, repeats_lost: bool = False
+    ) -> None:
         self._printer = printer
         self._window = window
         self._media = media
+        self._repeats_lost = repeats_lost
         self._shrunk_window = window
         self._shrunk_until = 0.0
         self._entering = 0
         self._full_since: float | None = None
-        self._follower = Follower(printer, media, forgets_done=forgets_done)
+        self._follower = Follower(printer, media, forgets_done=forgets_done, repeats_lost=repeats_lost)
 
     def print_once(self, event: Event[OrderCreated], desk: Desk) -> Outcome:
         """`InHand` when the printer has accepted the slip; `Done` when it is on paper already.
@@ -87,7 +91,8 @@ class IppQueue:
             return Later(error.seconds_left, str(error))
         except VanishedError as error:
             lost = records.reread(entry.key, owner)
-            return InHand(give_up(lost, str(error), desk, records).reference)
+            lose(lost, str(error), desk, records, repeats=self._repeats_lost and error.is_lost)
+            return InHand(lost.reference)
         except PrinterError as error:
             if error.fate is Fate.BUSY:
                 self._shrink_window(records.open_count(without=entry.key))

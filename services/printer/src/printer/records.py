@@ -25,11 +25,13 @@ ACCEPTED = "accepted"
 PRINTED = "printed"
 ABORTED = "aborted"
 """The printer gave up: another copy follows."""
+LOST = "lost"
+"""The printer forgot it, and may have printed it: another copy follows, as the settings say."""
 ATTENTION = "attention"
 """A person has to look."""
 
 STARTED = (CREATING, CREATED, SENDING)
-FINAL = (PRINTED, ABORTED, ATTENTION)
+FINAL = (PRINTED, ABORTED, LOST, ATTENTION)
 
 IPP_LEASE_S = 45.0
 """Renewed before each step, so longer than the longest one: Send-Document, (3 + 30) s. What a killed worker had under
@@ -129,16 +131,17 @@ class Records:
 
         self._run(work)
 
-    def next_copy(self, entry: Entry) -> None:
-        """Close the row as aborted and begin the next copy, in one transaction."""
+    def next_copy(self, entry: Entry, state: str = ABORTED, note: str | None = None) -> None:
+        """Close the row in that state and begin the next copy, in one transaction. `note`: what stands on that one, in
+        place of what the number of copies says."""
 
         def work(connection: Connection) -> None:
-            self._ledger.advance(connection, entry, ABORTED, release=True)
+            self._ledger.advance(connection, entry, state, release=True)
             key = entry.key._replace(copy=entry.copy + 1)
             owner = new_owner()
             claimed = self._ledger.claim(connection, key, entry.cause_id, owner, self._lease_s, final_states=FINAL)
             assert isinstance(claimed, Claimed)
-            self._ledger.release(connection, claimed.entry)
+            self._ledger.advance(connection, claimed.entry, NEW, release=True, detail=note)
 
         self._run(work)
 

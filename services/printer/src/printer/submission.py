@@ -56,6 +56,11 @@ class NotSettledError(Exception):
 class VanishedError(Exception):
     """The job whose document was sent cannot be followed: there may be paper, or not. The text says why."""
 
+    def __init__(self, reason: str, *, is_lost: bool = True) -> None:
+        super().__init__(reason)
+        self.is_lost = is_lost
+        """Whether the printer lost it. If not, another printer has it."""
+
 
 class Submission:
     """Brings slips from `new` to `accepted`, each once."""
@@ -83,7 +88,8 @@ class Submission:
         if entry.state == ACCEPTED:
             return entry
         reprint = self._records.reprint_of(entry)
-        pdf = self._slips.render(self._records.order(entry), note_of(entry.copy, reprint), reprint)
+        note = entry.detail or note_of(entry.copy, reprint)
+        pdf = self._slips.render(self._records.order(entry), note, reprint)
         if entry.state == NEW:
             entry = self._create(entry)
         return self._send(entry, pdf)
@@ -94,7 +100,7 @@ class Submission:
 
     def _restart_elsewhere(self, entry: Entry) -> Entry:
         if _may_have_document(entry):
-            raise VanishedError(printer_changed(entry))
+            raise VanishedError(printer_changed(entry), is_lost=False)
         return self._restart(entry)
 
     def _find_out(self, entry: Entry) -> Entry:

@@ -115,4 +115,5 @@ def _ipp_queue(settings: PrinterSettings) -> IppQueue:
         window=settings.window,
         media=PAPERS[settings.paper].media,
         forgets_done=settings.forgets == "done",
+        repeats_lost=settings.lost == "repeat",
     )
