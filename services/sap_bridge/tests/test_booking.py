@@ -338,13 +338,14 @@ def test_mapping_changed_since_the_look_up_asks_where_it_was_sent(
 
 
 def test_look_up_always_finds_what_a_lost_ledger_forgot(
-    sandbox: RunningSandbox, make_booking: Any, open_ledger: Any, tmp_path: Any
+    sandbox: RunningSandbox, make_booking: Any, open_ledger: Any, transactions: Any, tmp_path: Any
 ) -> None:
     event = an_event()
     before = make_booking(sandbox.url).book(event)
 
     with open_ledger(f"sqlite:///{tmp_path}/empty.db") as empty:
         after = make_booking(sandbox.url, over=empty, look_up_always=True).book(event)
+        assert entry_of(empty, event).extra == entry_of(transactions, event).extra
 
     assert after == before
     assert booked_in(sandbox) == {event.subject: 1}

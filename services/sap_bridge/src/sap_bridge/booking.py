@@ -130,7 +130,7 @@ class Booking:
             found = self._look_up(entry, sales_order, order, deadline)
             if found.numbers:
                 metrics.FOUND_BY_LOOK_UP.inc()
-                return self._booked(entry, found.numbers)
+                return self._booked(entry, sales_order, found.numbers)
             if (left_s := self._settle_left_s(entry)) > 0:
                 self._release(entry)
                 return Later(left_s, "SAP may still be booking this order")
@@ -147,7 +147,8 @@ class Booking:
                 answer = after_look_up(answer, self._find(entry, sales_order, deadline))
             self._not_booked(entry, order, answer)
         self._log_warnings(order, answer)
-        return self._booked(entry, self._numbers(earlier, sales_order, order, answer.number, deadline))
+        numbers = self._numbers(earlier, sales_order, order, answer.number, deadline)
+        return self._booked(entry, sales_order, numbers)
 
     def _stamped(self, entry: Entry) -> Entry:
         """The row as it has to be when the request leaves: the settle time counts from now, not from before a login or
@@ -179,7 +180,7 @@ class Booking:
 
     def _find(self, entry: Entry, sales_order: SalesOrder, deadline: float) -> Found | Answer:
         # where it was sent to, though the mapping may have changed since
-        sent = sales_order.facts() | dict(entry.extra)
+        sent = _facts(entry, sales_order)
         return self._client.find(sent["reference"], sent["sold_to"], sent["organization"], deadline)
 
     def _numbers(
@@ -195,7 +196,7 @@ class Booking:
             return (number,)
         return in_order({number, *found.numbers})
 
-    def _booked(self, entry: Entry, numbers: tuple[str, ...]) -> Done:
+    def _booked(self, entry: Entry, sales_order: SalesOrder, numbers: tuple[str, ...]) -> Done:
         number, *others = numbers
         detail = None
         if others:
@@ -203,7 +204,7 @@ class Booking:
             detail = f"possible duplicate: SAP also has {', '.join(others)}"[:DETAIL_CHARACTERS_MAX]
             log.error("possible duplicate in SAP", order=entry.order_number, sales_orders=numbers)
         try:
-            booked = self._advance(entry, BOOKED, reference=number, detail=detail)
+            booked = self._advance(entry, BOOKED, reference=number, detail=detail, extra=_facts(entry, sales_order))
         except Exception:
             # the next worker finds it in SAP
             log.warning("booked, but not in the ledger", order=entry.order_number, sales_order=number)
@@ -245,9 +246,7 @@ class Booking:
         else:
             changes = {"detail": reason, "extra": judgement.extra, "reference": None}
         state = {Verdict.UNKNOWN: SENDING, Verdict.PERMANENT: REJECTED}.get(answer.verdict, NEW)
-        self._transactions.run(
-            lambda connection: self._ledger.advance(connection, entry, state, release=True, **changes)
-        )
+        self._advance(entry, state, **changes)
         self._raise(answer, reason)
 
     def _booked_since(self, moment: datetime) -> bool:
@@ -264,12 +263,15 @@ class Booking:
             raise Permanent(reason)
         raise Transient(reason, retry_after=answer.retry_after_s)
 
-    def _advance(self, entry: Entry, state: str, *, reference: str | None = None, detail: str | None = None) -> Entry:
+    def _advance(self, entry: Entry, state: str, **changes: Any) -> Entry:
         return self._transactions.run(
-            lambda connection: self._ledger.advance(
-                connection, entry, state, release=True, reference=reference, detail=detail
-            )
+            lambda connection: self._ledger.advance(connection, entry, state, release=True, **changes)
         )
 
     def _release(self, entry: Entry) -> None:
         self._transactions.run(lambda connection: self._ledger.release(connection, entry))
+
+
+def _facts(entry: Entry, sales_order: SalesOrder) -> dict[str, Any]:
+    """What was sent, as far as the ledger knows; else what would be."""
+    return sales_order.facts() | dict(entry.extra)

@@ -6,7 +6,7 @@ then SAP, by reference and number instead of day and customer. What is still wro
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -184,22 +184,26 @@ class Reconciliation:
         return leased or (booking.last_sent_at is not None and now - booking.last_sent_at < self._settle)
 
 
+_AS_IN_SAP: Mapping[str, Callable[[str], str]] = {
+    "day": str,
+    "organization": str.upper,
+    "channel": str.upper,
+    "division": str.upper,
+    "sold_to": as_in_sap,
+}
+"""Facts that are compared, and how SAP writes what it was sent."""
+
+
 def _difference(booking: Booking, order: SapOrder) -> str:
     """What SAP has otherwise than the ledger, `TG11: 2 sent, 3 in SAP`; empty: nothing."""
     if booking.state != BOOKED:
         return f"in SAP, but {'of unknown outcome' if booking.state == SENDING else booking.state} in the ledger"
     if booking.number != order.number:
         return f"the ledger has {booking.number}"
-    sent = {**booking.facts}
-    if "sold_to" in sent:
-        sent["sold_to"] = as_in_sap(sent["sold_to"])
-    changed = [
-        (name, sent[name], order.facts[name])
-        for name in ("day", "organization", "channel", "division", "sold_to")
-        if name in sent and sent[name] != order.facts[name]
-    ]
-    if "items" in sent:
-        before, after = sent["items"], order.facts["items"]
+    sent = {name: _AS_IN_SAP[name](value) for name, value in booking.facts.items() if name in _AS_IN_SAP}
+    changed = [(name, was, order.facts[name]) for name, was in sent.items() if was != order.facts[name]]
+    if "items" in booking.facts:
+        before, after = booking.facts["items"], order.facts["items"]
         materials = dict.fromkeys((*before, *after))
         changed += [(m, before.get(m), after.get(m)) for m in materials if before.get(m) != after.get(m)]
     return "; ".join(f"{name}: {was or 'none'} sent, {now or 'none'} in SAP" for name, was, now in changed)
