@@ -243,6 +243,8 @@ def test_what_cannot_be_compared_is_2(
 
 def test_first_day_after_the_last_is_2_and_wrong_configuration_78(reconcile: Reconcile) -> None:
     assert reconcile("--from", "2026-11-02", "--to", "2026-11-01")[0] == 2
+    code, _, error = reconcile("--from", "01.11.2026", "--to", "2026-11-01")
+    assert (code, error.splitlines()[-1][-53:]) == (2, "--from: expected a day as YYYY-MM-DD, got '01.11.2026'"[-53:])
     assert reconcile(SAP_MAPPING_FILE="/nonexistent.yaml")[0] == 78
 
 
@@ -261,6 +263,22 @@ def test_order_booked_while_sap_is_read_is_no_finding(
 
     assert reconcile()[0] == 0
     assert len(during) == 2
+
+
+def test_ledger_in_either_database_is_read(
+    reconcile: Reconcile, sandbox: RunningSandbox, make_booking: Any, open_ledger: Any, database_url: str
+) -> None:
+    with open_ledger(database_url) as transactions:
+        booking = make_booking(sandbox.url, over=transactions)
+        events = [an_event(created_at=datetime.now(UTC)) for _ in range(3)]
+        numbers = [booking.book(event).reference for event in events]
+        sandbox.remove(numbers[1])
+
+        code, lines, _ = reconcile(DATABASE_URL=database_url)
+
+    assert code == 1
+    assert lines[0] == f"missing  {events[1].subject}  -  booked as {numbers[1]}, not in SAP"
+    assert lines[1].endswith("1 missing")
 
 
 def test_facts_in_the_ledger_hold_no_name(make_booking: Any, sandbox: RunningSandbox, transactions: Any) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 nothing found; 1 something found; 2 could not be done, or wrong us
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,8 @@ Command = Callable[[argparse.Namespace], int]
 
 def main() -> None:
     """Run the command that the process was started with, and end with its exit code."""
-    logs.configure("bus-sap", environ={"LOG_LEVEL": "CRITICAL", **os.environ})  # what they say, our line says
+    logs.configure("bus-sap", environ={"LOG_LEVEL": "CRITICAL", **os.environ})  # what logs would say, our line says
+    logging.getLogger("urllib3").setLevel(logging.NOTSET)  # as the rest
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -64,11 +66,18 @@ def _parser() -> argparse.ArgumentParser:
         "reconcile", help="compare ledger and SAP, order by order; changes nothing, may be run at any time"
     )
     days = "day of the orders in the business's time zone, YYYY-MM-DD"
-    compared.add_argument("--from", dest="first", required=True, type=date.fromisoformat, metavar="DAY", help=days)
-    compared.add_argument("--to", dest="last", required=True, type=date.fromisoformat, metavar="DAY", help="the last")
+    compared.add_argument("--from", dest="first", required=True, type=_day, metavar="DAY", help=days)
+    compared.add_argument("--to", dest="last", required=True, type=_day, metavar="DAY", help="the last")
     compared.add_argument("--json", action="store_true", help="one JSON document")
     compared.set_defaults(command=_reconcile)
     return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a day as YYYY-MM-DD, got {text!r}") from None
 
 
 def _settings() -> SapBridgeSettings:
