@@ -260,6 +260,15 @@ def test_half_a_document_that_the_printer_calls_complete_needs_a_look_at_the_pap
     assert "check the paper" in desk.results.published[-1]["detail"]
 
 
+def test_job_that_holds_another_slips_document_needs_a_person(ippeveprinter: Any, proxy: Any, desk: Any) -> None:
+    """A printer was restarted amid the steps of two slips, and both know the same number."""
+    queue, event = a_queue(proxy.uri), an_event()
+    proxy.answer(Operation.SEND_DOCUMENT, 0x0509)
+    assert queue.print_once(event, desk) == InHand("job 1")
+    (report,) = desk.results.published
+    assert (report["state"], report["detail"]) == ("attention", "another document is in job 1: look in the tray")
+
+
 def test_row_that_has_moved_on_is_not_kept_from_others(ippeveprinter: Any, desk: Any) -> None:
     queue, event = a_queue(ippeveprinter.uri), an_event()
     queue.print_once(event, desk)

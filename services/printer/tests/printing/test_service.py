@@ -15,6 +15,12 @@ from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.service import PrinterService
 
+from .certificates import Certificates
+from .cups import Queue
+from .cutting_proxy import CuttingProxy
+from .ippeveprinter import IppEvePrinter
+from .steps import DEADLINE_S
+
 TARGET = "printer.service:PrinterService"
 Start = Callable[..., DepartmentProcess]
 
@@ -39,13 +45,14 @@ def start(broker: Broker, tmp_path: Path) -> Any:
     broker.declare_shared()
     started: list[DepartmentProcess] = []
 
-    def start_one(printer_uri: str) -> DepartmentProcess:
+    def start_one(printer_uri: str, **more: Any) -> DepartmentProcess:
         settings = {
             "department": "printer",
             "database_url": f"sqlite:///{tmp_path / 'printer.db'}",
             "printer_uri": printer_uri,
             "breaker_open_s": 0.3,
             "breaker_open_max_s": 0.5,
+            **more,
         }
         started.append(DepartmentProcess(broker, TARGET, tmp_path / f"printer-{len(started)}", settings))
         return started[-1]
@@ -134,3 +141,49 @@ def test_folder_that_cannot_be_used_ends_the_start_with_one_line(broker: Broker,
     assert process.process.wait(30) == 78
     (line,) = [line for line in process.output().splitlines() if line.startswith("configuration:")]
     assert "PRINTER_URI: expected a folder, or a name in one, that can be written and linked in" in line
+
+
+def test_stopped_printer_at_an_ipps_address_pauses_the_department_which_says_why(
+    broker: Broker, start: Start, ipps_cups: Queue, certificates: Certificates
+) -> None:
+    reports = Reports(broker)
+    process = start(ipps_cups.uri.replace("ipp:", "ipps:"), printer_ca=str(certificates.ca_file)).wait_ready()
+    ipps_cups.stop()
+    numbers = publish(broker)
+    wait_until(lambda: process.metric("printer_waits_for_person") == 1, DEADLINE_S)
+    numbers += publish(broker)
+    wait_until(lambda: process.condition().get("paused_by") == "printer: paused", DEADLINE_S)
+    assert process.condition()["status"] == "ready"
+    assert process.metric('bus_paused{department="printer"}') == 1
+    assert any(entry["reason"] == "paused" for entry in process.entries("the printer waits for a person"))
+    ipps_cups.start()
+    wait_until(lambda: all(reports.of(number) == ["done"] for number in numbers), DEADLINE_S)
+    assert ipps_cups.papers() == sorted(numbers)
+    wait_until(lambda: process.metric("printer_waits_for_person") == 0, DEADLINE_S)
+
+
+def test_printer_that_takes_no_pdf_ends_the_start_with_one_line(
+    broker: Broker, start: Start, ippeveprinter: IppEvePrinter
+) -> None:
+    ippeveprinter.kill()
+    ippeveprinter.start(formats="image/jpeg")
+    process = start(ippeveprinter.uri)
+    assert process.process.wait(DEADLINE_S) == 78
+    (line,) = [line for line in process.output().splitlines() if line.startswith("configuration:")]
+    assert "PRINTER_URI: expected a printer that takes application/pdf, got one for" in line
+    assert "image/jpeg" in line
+
+
+def test_printer_that_wants_a_login_pauses_the_department_which_works_once_it_has_one(
+    broker: Broker, start: Start, cups: Queue, cups_proxy: CuttingProxy
+) -> None:
+    reports = Reports(broker)
+    cups_proxy.require_login("printer", "secret")
+    process = start(cups_proxy.uri).wait_ready()
+    (number,) = publish(broker)
+    wait_until(lambda: "PRINTER_PASSWORD" in (process.condition().get("paused_by") or ""), DEADLINE_S)
+    assert process.stop() == 0
+    process = start(cups_proxy.uri, printer_user="printer", printer_password="secret").wait_ready()
+    wait_until(lambda: reports.of(number) == ["done"], DEADLINE_S)
+    assert cups.papers() == [number]
+    assert "secret" not in process.output()
