@@ -100,7 +100,7 @@ def test_handlers_do_not_speak_of_the_broker() -> None:
 
 def test_only_the_runtime_knows_nameko() -> None:
     knowing = {named(path.parent) for path in SOURCES if any(m.startswith("nameko") for m in imported(path))}
-    allowed = re.compile(r"eventbus/src/eventbus/(department|testing)|services/\w+/src/\w+")
+    allowed = re.compile(r"eventbus/src/eventbus/(department|testing)|services/\w+/src/\w+(/\w+)?")
     assert all(allowed.fullmatch(folder) for folder in knowing), knowing
 
 
