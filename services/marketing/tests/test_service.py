@@ -3,15 +3,20 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pika
+from eventbus.department.inbox import Inbox
 from eventbus.testing import wait_until
 from eventbus.testing.broker import Broker
 from eventbus.testing.builders import an_event
 from eventbus.testing.department_process import DepartmentProcess, Reports
 from eventbus.testing.postgresql import PostgreSQLServer
+from marketing.tables import inbox
+
+from eventbus import database
 
 Start = Callable[..., DepartmentProcess]
 GROUPINGS = ("day", "hour", "region", "product")
@@ -43,8 +48,11 @@ def test_order_on_the_bus_is_counted_reported_and_shown(
     groups = stats(marketing, f"{THE_DAY}&group_by=product")["groups"]
     assert [group["product"] for group in groups] == [2, 4, 42]
     assert orders(marketing) == 1
+    shown = [marketing.get(path)[1] for path in (f"/stats?{THE_DAY}&format=csv", f"/dashboard?{THE_DAY}", "/metrics")]
     assert marketing.stop() == 0
-    assert "Daníel" not in marketing.output()
+    for text in (*shown, marketing.output()):
+        assert text
+        assert "Dan" not in text
 
 
 def test_events_published_again_to_the_department_leave_every_number_as_it_was(
@@ -138,6 +146,24 @@ def test_questions_are_answered_and_wrong_ones_refused_by_parameter(start_market
         problem = json.loads(body)
         assert (status, problem["status"], problem["parameter"]) == (400, 400, parameter)
         assert problem["detail"].startswith(f"{parameter}: ")
+
+
+def test_announcement_says_how_far_back_repeats_are_known(
+    start_marketing: Start, broker: Broker, tmp_path: Path
+) -> None:
+    url, now = f"sqlite:///{tmp_path / 'marketing.db'}", datetime.now(UTC)
+    database.upgrade(url, "marketing")
+    engine = database.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(inbox.insert(), {"event_id": "old", "received_at": now - timedelta(200)})
+        assert Inbox(inbox).forget(connection, now - timedelta(120)) == 1
+    engine.dispose()
+    announcements = broker.tap("department.joined.marketing")
+
+    start_marketing().wait_ready()
+
+    announced = json.loads(broker.wait_message(announcements).body)["data"]["remembers_since"]
+    assert abs(datetime.fromisoformat(announced) - (now - timedelta(120))) < timedelta(seconds=1)
 
 
 def test_other_time_zone_than_the_database_has_counted_in_ends_the_process_with_one_line(

@@ -49,7 +49,7 @@ class CountersOfDatabase(Database):
     """Injects `Counters`. Refuses at start to count in another time zone, or with another key, than before."""
 
     def __init__(self, package: str) -> None:
-        super().__init__(package)
+        super().__init__(package, memory=Inbox(inbox))
         self._counters: Counters | None = None
 
     def setup(self) -> None:
