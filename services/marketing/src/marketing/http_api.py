@@ -48,7 +48,7 @@ class StatsApi(DependencyProvider):  # type: ignore[misc]  # nameko has no types
             settings.database_url, writes=False, application_name=f"{settings.department} stats", **options
         )
         self._transactions = Transactions(engine)
-        self._page = files.routes()
+        self._page = files.read_page()
         self._document = openapi.document()
 
     def stop(self) -> None:
@@ -58,7 +58,7 @@ class StatsApi(DependencyProvider):  # type: ignore[misc]  # nameko has no types
     def http_routes(self) -> dict[str, Callable[[Request], Response]]:
         """The paths that the department's health server hands on to us."""
         own = {"/stats": self.stats, "/dashboard": self.dashboard, "/openapi.json": self.openapi}
-        return {**self._page, **own}
+        return {**self._page.routes, **own}
 
     def stats(self, request: Request) -> Response:
         """The numbers of a period, as JSON or CSV."""
@@ -87,9 +87,12 @@ class StatsApi(DependencyProvider):  # type: ignore[misc]  # nameko has no types
             question = dashboard.ask(dict(request.args.lists()), today)
         except ParameterError as error:
             return _refused(error)
-        return self._answer(
-            request, lambda connection: dashboard.read_dashboard(connection, question, today, self._zone), _as_json
-        )
+
+        def read(connection: Connection) -> dict[str, Any]:
+            numbers = dashboard.read_dashboard(connection, question, today, self._zone)
+            return {"page": self._page.version, **numbers}
+
+        return self._answer(request, read, _as_json)
 
     def openapi(self, request: Request) -> Response:  # noqa: ARG002
         """What `/stats` takes and answers (OpenAPI 3.1)."""

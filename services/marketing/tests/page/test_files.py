@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 FOLDER = Path(str(resources.files("marketing.page")))
 OWN = sorted(path for path in FOLDER.glob("*") if path.suffix in (".html", ".css", ".js", ".svg"))
-ROUTES = files.routes()
+ROUTES = files.read_page().routes
 
 
 @Request.application

@@ -46,18 +46,19 @@ def table(page: Page, section: str) -> list[list[str]]:
     details = page.locator(f"#{section} details")
     if details.get_attribute("open") is None:
         details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()
     rows = details.locator("tbody tr").all()
     return [row.locator("th, td").all_inner_texts() for row in rows]
 
 
-def change_answer(page: Page, **fields: Any) -> None:
+def change_answer(where: Page, **fields: Any) -> None:
     """The server's answer to the page, with other values."""
 
     def handle(route: Route) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, body=json.dumps(answer.json() | fields))
 
-    page.route("**/dashboard*", handle)
+    where.route("**/dashboard*", handle)
 
 
 def test_numbers_are_drawn_from_one_answer_and_nothing_comes_from_elsewhere(open_page: Any, served: Any) -> None:
@@ -218,6 +219,18 @@ def test_wrong_dates_are_said_and_can_be_mended(open_page: Any) -> None:
     page.get_by_role("button", name="Show").click()
     expect(page.locator("[data-total=orders]")).to_have_text("21")
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_newer_page_is_loaded_once(open_page: Any) -> None:
+    page, seen = open_page(NOVEMBER, before=lambda page: change_answer(page, page="another"))
+    expect(page.locator("[data-total=orders]")).to_have_text("20")
+    assert len([url for url in seen.requests if "/dashboard" in url]) == 2
+    assert seen.console == []
+
+
+def test_answer_that_cannot_be_shown_is_no_blank_page(open_page: Any) -> None:
+    page, _ = open_page(NOVEMBER, before=lambda page: change_answer(page, over_time=None))
+    expect(page.get_by_role("alert")).to_contain_text("The numbers came, but this page could not show them.")
 
 
 def test_period_without_orders_and_empty_database_are_no_empty_pages(open_page: Any) -> None:

@@ -9,6 +9,7 @@ const ROW_PX = 27;
 const FONT_PX = 12;
 const DIGIT_PX = 8; // generous: no digit of a usual font is wider at that size
 const GAP_PX = 6;
+const BRIEF_FROM = 100000;
 const drawn = new Map();
 
 const style = () => getComputedStyle(document.documentElement);
@@ -37,9 +38,12 @@ export function recolour() {
   }
 }
 
-/** Fits all charts to the paper, or to the window again. */
-export function resize(width, height) {
-  for (const { drawing } of drawn.values()) drawing.resize(width, height);
+/** Fits all charts to a sheet of that width, or to the window again. */
+export function resize(width) {
+  for (const [canvas, { drawing }] of drawn) {
+    if (width) drawing.resize(width, canvas.parentElement.clientHeight);
+    else drawing.resize();
+  }
 }
 
 /** The height that so many rows of a bar chart need. */
@@ -52,10 +56,10 @@ function data(chart) {
 function dataset(chart, one) {
   const paint = colour(one.colour);
   const lines = chart.kind !== "rows" && (one.line || chart.labels.length > BARS_UP_TO);
-  const shared = { label: one.title, data: one.values, borderColor: paint, backgroundColor: paint };
+  const shared = { label: one.title, data: one.values, borderColor: paint, backgroundColor: paint, hoverBackgroundColor: paint };
   if (lines) {
     const few = one.values.length === 1;
-    const area = chart.kind === "stacked" ? { fill: true, backgroundColor: `${paint}cc` } : {};
+    const area = chart.kind === "stacked" ? { fill: true } : {};
     return { ...shared, ...area, type: "line", borderWidth: 2, pointRadius: few ? 3 : 0, pointHoverRadius: 4, tension: 0, order: 0 };
   }
   const shape = { maxBarThickness: chart.kind === "rows" ? 16 : 36, categoryPercentage: 0.86, barPercentage: 0.9 };
@@ -87,11 +91,11 @@ function scales(chart, rows) {
   const values = {
     beginAtZero: true,
     stacked: chart.kind === "stacked",
-    max: rows ? Math.max(...chart.series[0].values) : undefined,
+    max: rows ? highest(chart) : undefined,
     display: !rows,
     border: { display: false },
     grid: { color: line, drawTicks: false },
-    ticks: { color: ink, precision: 0, maxTicksLimit: TICKS_MAX, padding: 8, callback: brief },
+    ticks: { color: ink, precision: 0, maxTicksLimit: TICKS_MAX, padding: 8, callback: tick },
   };
   const names = {
     stacked: chart.kind === "stacked",
@@ -118,6 +122,7 @@ function tooltip(chart) {
 function tooltips(chart) {
   return {
     title: (points) => (points.length ? chart.titles[points[0].dataIndex] : ""),
+    labelColor: (point) => ({ borderWidth: 0, borderRadius: 2, backgroundColor: point.dataset.backgroundColor }),
     label: (point) => ` ${point.dataset.label}: ${number(point.raw)}`,
   };
 }
@@ -140,4 +145,10 @@ const valuesAtTheEnd = {
   },
 };
 
-const roomAtTheEnd = (chart) => GAP_PX + DIGIT_PX * number(Math.max(...chart.series[0].values)).length;
+/** All numbers of an axis are written in one way. */
+function tick(value) {
+  return this.max < BRIEF_FROM ? number(value) : brief(value);
+}
+
+const highest = (chart) => Math.max(1, ...chart.series[0].values);
+const roomAtTheEnd = (chart) => GAP_PX + DIGIT_PX * number(highest(chart)).length;

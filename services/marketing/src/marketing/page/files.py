@@ -73,18 +73,27 @@ class File:
         return response.make_conditional(request)
 
 
-def routes() -> dict[str, Callable[[Request], Response]]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All files of the page. `version` changes with any of them, and is the name of their folder."""
+
+    version: str
+    routes: dict[str, Callable[[Request], Response]]
+
+
+def read_page() -> Page:
     """Every path of the page, with what answers it."""
     assets = dict(_assets(resources.files(__package__)))
+    documents = {path: resources.files(__package__).joinpath(name).read_bytes() for path, name in DOCUMENTS.items()}
     digest = hashlib.sha256()
-    for name, body in sorted(assets.items()):
+    for name, body in sorted((assets | documents).items()):
         digest.update(f"{name}\n{len(body)}\n".encode() + body)
-    folder = f"assets/{digest.hexdigest()[:_DIGEST_CHARACTERS]}"
+    version = digest.hexdigest()[:_DIGEST_CHARACTERS]
+    folder = f"assets/{version}"
     found = {f"/{folder}/{name}": _file(name, body, _FOR_GOOD) for name, body in assets.items()}
-    for path, name in DOCUMENTS.items():
-        body = resources.files(__package__).joinpath(name).read_bytes().replace(_PLACEHOLDER, folder.encode())
-        found[path] = _file(name, body, _ASK_EACH_TIME)
-    return {path: file.answer for path, file in found.items()}
+    for path, body in documents.items():
+        found[path] = _file(DOCUMENTS[path], body.replace(_PLACEHOLDER, folder.encode()), _ASK_EACH_TIME)
+    return Page(version, {path: file.answer for path, file in found.items()})
 
 
 def takes_gzip(request: Request) -> bool:

@@ -4,7 +4,7 @@ const LANGUAGE = "en-GB";
 const whole = new Intl.NumberFormat(LANGUAGE);
 const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" });
-const parts = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 0 });
+const parts = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumSignificantDigits: 2 });
 const date = (options) => new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", ...options });
 const dayMonth = date({ day: "numeric", month: "short" });
 const weekday = date({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
@@ -12,7 +12,7 @@ const full = date({ day: "numeric", month: "short", year: "numeric" });
 const month = date({ month: "short", year: "numeric" });
 
 export const number = (value) => whole.format(value);
-export const brief = (value) => (value < 10000 ? whole.format(value) : short.format(value));
+export const brief = (value) => short.format(value);
 export const counted = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`;
 
 const moment = (day) => new Date(`${day}T00:00:00Z`);

@@ -3,11 +3,11 @@
 import { recolour, resize } from "./charts.js";
 import { briefPeriod, change, clock, counted, number, period } from "./format.js";
 import { show, text } from "./sections.js";
-import { first, load, query, Refusal } from "./server.js";
+import { first, load, query, Refusal, Unreachable } from "./server.js";
 
 const REFRESH_MS = 20000;
 const DEFAULT = "30-days";
-const PAPER_PX = [680, 260];
+const PAPER_PX = 640;
 
 const $ = (id) => document.getElementById(id);
 let wanted = query(location.search);
@@ -19,9 +19,10 @@ async function refresh(answer = null, announce = false) {
   clearTimeout(timer);
   asking?.abort();
   const mine = (asking = new AbortController());
+  if (announce) $("main").setAttribute("aria-busy", "true");
   try {
     const got = await (answer ?? load(wanted, mine.signal));
-    if (mine !== asking) return;
+    if (mine !== asking || isReplaced(got.page)) return;
     data = got;
     showNumbers();
     trouble(null);
@@ -30,8 +31,18 @@ async function refresh(answer = null, announce = false) {
     if (mine !== asking) return;
     trouble(error);
     if (isWrong(error)) return;
+  } finally {
+    if (mine === asking) $("main").removeAttribute("aria-busy");
   }
   if (!document.hidden) timer = setTimeout(refresh, REFRESH_MS);
+}
+
+/** Whether the server has a newer page than this one; it is loaded then, once. */
+function isReplaced(page) {
+  if (import.meta.url.includes(`/${page}/`) || sessionStorage.getItem("loaded for") === page) return false;
+  sessionStorage.setItem("loaded for", page);
+  location.reload();
+  return true;
 }
 
 function showNumbers() {
@@ -84,6 +95,13 @@ function markPeriod() {
   }
 }
 
+function why(error) {
+  if (error instanceof Refusal) return error.message;
+  if (error instanceof Unreachable) return "The server cannot be reached.";
+  console.error(error);
+  return "The numbers came, but this page could not show them.";
+}
+
 /** Whether the question is at fault: asking again does not help. */
 const isWrong = (error) => error instanceof Refusal && error.status < 500;
 
@@ -99,7 +117,7 @@ function trouble(error) {
   light.dataset.state = "trouble";
   $("charts").hidden ||= !data;
   $("again").hidden = isWrong(error);
-  const reason = error instanceof Refusal ? error.message : "The server cannot be reached.";
+  const reason = why(error);
   const kept = data ? `The numbers are those of ${clock(data.generated_at, data.timezone)}. ` : "";
   const next = isWrong(error) ? "" : "This page tries again by itself.";
   text($("trouble-text"), `${reason} ${kept}${next}`.trim());
@@ -135,11 +153,12 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
 });
 addEventListener("online", () => refresh());
+addEventListener("pageshow", (event) => event.persisted && refresh()); // by the browser's back button
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 addEventListener("beforeprint", () => {
   document.documentElement.dataset.scheme = "light";
   recolour();
-  resize(...PAPER_PX);
+  resize(PAPER_PX);
 });
 addEventListener("afterprint", () => {
   delete document.documentElement.dataset.scheme;

@@ -6,6 +6,7 @@ import { counted, number, share, stepNames } from "./format.js";
 const STEPS = { hour: "hour", day: "day", week: "week", month: "month" };
 const MEASURES = [["orders", "Orders"], ["items", "Items"], ["customers", "Customers"], ["new_customers", "New customers"]];
 const CHART_ROWS_MAX = 10;
+const contents = new Map(); // by section, so that a table is made when it is opened
 
 /** Fills the four sections with those numbers. */
 export function show(data) {
@@ -45,8 +46,9 @@ function best(data, found, key, measure) {
   const top = found.groups.slice(0, CHART_ROWS_MAX);
   const names = found.groups.map((group) => String(group[key]));
   const all = found.count > found.groups.length ? `The first ${found.groups.length} of ${counted(found.count, key, plural)}` : counted(found.count, key, plural);
-  const most = top[0][measure];
-  const leader = `${key === "product" ? "Product " : ""}${names[0]} leads: ${counted(most, measure.slice(0, -1), measure)}, ${share(most, data[measure])} of all`;
+  const name = `${key === "product" ? "Product " : ""}${names[0]}`;
+  const most = top[0]?.[measure];
+  const leader = top.length ? `${name} leads: ${counted(most, measure.slice(0, -1), measure)}, ${share(most, data[measure])} of all` : "None";
   return {
     title,
     summary: leader,
@@ -110,8 +112,12 @@ function peak(groups, measure, steps, one, many, step) {
 
 function fill(id, data, groupBy, content) {
   const section = document.getElementById(id);
-  if (!section.firstChild) section.append(document.getElementById("chart").content.cloneNode(true));
   const find = (selector) => section.querySelector(selector);
+  contents.set(section, content);
+  if (!section.firstChild) {
+    section.append(document.getElementById("chart").content.cloneNode(true));
+    find("details").addEventListener("toggle", () => tableIfOpen(section));
+  }
   find("h2").id = `${id}-title`;
   text(find("h2"), content.title);
   text(find(".summary"), content.summary);
@@ -123,9 +129,13 @@ function fill(id, data, groupBy, content) {
   if (content.height) canvas.parentElement.style.height = content.height;
   canvas.setAttribute("aria-label", `Chart. ${content.title}. ${content.summary}. The numbers are in the table that follows.`);
   draw(canvas, content.chart);
-  table(find("table"), content);
+  tableIfOpen(section);
   find(".scroll").setAttribute("aria-label", `${content.title}: table`);
   find(".scroll").setAttribute("role", "region");
+}
+
+function tableIfOpen(section) {
+  if (section.querySelector("details").open) table(section.querySelector("table"), contents.get(section));
 }
 
 function table(whole, { caption, columns, first: [title, names], rows }) {

@@ -11,22 +11,39 @@ export class Refusal extends Error {
   }
 }
 
+/** Nobody has answered, or not in time. */
+export class Unreachable extends Error {}
+
 /** The parameters of this page's address that name a period, as a query. */
 export function query(address) {
   const given = new URLSearchParams(address);
   return new URLSearchParams(PARAMETERS.filter((name) => given.has(name)).map((name) => [name, given.get(name)])).toString();
 }
 
-/** The numbers of that period. Throws Refusal, or another error if the server cannot be reached. */
+/** The numbers of that period. Throws Refusal or Unreachable. */
 export async function load(wanted, signal) {
   const stop = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]);
-  const answer = await fetch(wanted ? `dashboard?${wanted}` : "dashboard", { signal: stop, headers: { Accept: "application/json" } });
-  const body = await answer.json().catch((error) => {
-    if (stop.aborted) throw error;
-    return null;
-  });
-  if (!answer.ok || body === null) throw new Refusal(answer.status, body?.detail ?? `The server answered ${answer.status}.`);
+  const { ok, status, text } = await ask(wanted ? `dashboard?${wanted}` : "dashboard", stop);
+  const body = parsed(text);
+  if (!ok || body === null) throw new Refusal(status, body?.detail ?? `The server answered ${status}, and no numbers.`);
   return body;
+}
+
+async function ask(url, signal) {
+  try {
+    const answer = await fetch(url, { signal, headers: { Accept: "application/json" } });
+    return { ok: answer.ok, status: answer.status, text: await answer.text() };
+  } catch (error) {
+    throw new Unreachable(url, { cause: error });
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // a proxy's own page
+  }
 }
 
 export const first = load(query(location.search));
