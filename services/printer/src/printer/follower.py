@@ -169,7 +169,9 @@ class Follower:
             seen = {SEEN_PRINTING: records.clock().isoformat()}
             if (taken := records.claim_again(entry, new_owner())) is not None:
                 entry = records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, **seen})
-        return str(self._printer.status()) if _is_stuck(entry, records) else None
+        if not _is_stuck(entry, records):
+            return None
+        return f"{entry.reference} is held" if job.state == JobState.HELD else str(self._printer.status())
 
     def _is_forgotten(self, entry: Entry, records: Records) -> bool:
         """Whether the job was seen printing, and is gone from a printer that has been on ever since and is well."""

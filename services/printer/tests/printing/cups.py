@@ -20,7 +20,10 @@ BACKEND = """#!/bin/sh
 # arguments: job, user, title, copies, options, and the file unless it comes on standard input (backend(7))
 [ $# -eq 0 ] && exit 0
 folder=/${DEVICE_URI#folder:/}
+reason=$(cat $folder/hold 2>/dev/null)
+[ -n "$reason" ] && echo "STATE: +$reason" >&2
 while [ -e $folder/hold ]; do sleep 0.02; done
+[ -n "$reason" ] && echo "STATE: -$reason" >&2
 for fail in $folder/fail.*; do [ -e "$fail" ] && code=${fail##*.} && rm "$fail" && exit "$code"; done
 paper=$folder/papers/"$3"."$$"
 cat "${6:--}" > "$paper.part" && mv "$paper.part" "$paper.pdf"
@@ -128,9 +131,9 @@ class Queue:
         """Cancel the job, as a person would."""
         self.server.run("cancel", f"{self.name}-{job_id}")
 
-    def hold(self) -> None:
-        """Print nothing until `go_on`, and say nothing of it."""
-        (self.folder / "hold").touch()
+    def hold(self, reason: str = "") -> None:
+        """Print nothing until `go_on`, for that reason (of `printer-state-reasons`), or without a word."""
+        (self.folder / "hold").write_text(reason)
 
     def go_on(self) -> None:
         (self.folder / "hold").unlink()

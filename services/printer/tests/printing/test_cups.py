@@ -92,6 +92,24 @@ def test_printer_that_stops_at_a_failure_pauses_the_department_and_prints_once(c
     assert cups.papers().count(event.subject) == 1
 
 
+@pytest.mark.parametrize("reason", ["media-empty-error", "media-jam-error", "cover-open-error"])
+def test_printer_that_waits_for_a_person_pauses_the_department_and_prints_once(
+    cups: Any, desk: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "STUCK_S", 0.0)
+    queue, first, second = a_queue(cups.uri), an_event(), an_event()
+    cups.hold(reason)
+    queue.print_once(first, desk)
+    assert reason in follow_until(queue, desk, "waiting", first.subject)["detail"]
+    with pytest.raises(Blocked, match=reason):
+        queue.print_once(second, desk)
+    cups.go_on()
+    follow_until(queue, desk, "done", first.subject)
+    assert isinstance(queue.print_once(second, desk), InHand)
+    follow_until(queue, desk, "done", second.subject)
+    assert cups.papers() == sorted([first.subject, second.subject])
+
+
 def test_job_that_cups_tries_again_by_itself_is_printed_once(cups: Any, desk: Any) -> None:
     cups.set("printer-error-policy=retry-current-job")
     cups.fail_next(BACKEND_FAILED)

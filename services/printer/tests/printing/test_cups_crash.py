@@ -125,14 +125,19 @@ def test_job_that_a_crash_left_held_is_released_and_printed_once(careful_cups_se
     assert printer.papers() == [event.subject]
 
 
-def test_job_that_a_person_holds_is_left_held(cups: Queue, desk: Any) -> None:
+def test_job_that_a_person_holds_is_left_held_and_reported_as_waiting(
+    cups: Queue, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "STUCK_S", 0.0)
     queue, event = a_queue(cups.uri), an_event()
     cups.stop()
     accepted = queue.print_once(event, desk)
-    cups.server.run("lp", "-i", f"{cups.name}-{accepted.reference.removeprefix('job ')}", "-H", "hold")  # type: ignore[union-attr]
+    assert isinstance(accepted, InHand)
+    number = str(accepted.reference).removeprefix("job ")
+    cups.server.run("lp", "-i", f"{cups.name}-{number}", "-H", "hold")
     cups.start()
-    queue.follow(desk)
-    job = cups.client().job(int(accepted.reference.removeprefix("job ")))  # type: ignore[union-attr]
+    assert follow_until(queue, desk, "waiting", event.subject)["detail"] == f"on the printer: job {number} is held"
+    job = cups.client().job(int(number))
     assert job is not None
     assert job.state == JobState.HELD
     assert cups.papers() == []
