@@ -19,7 +19,7 @@ from marketing.counters import REGION
 from marketing.http_api import StatsApi
 from marketing.settings import MarketingSettings
 from marketing.tables import counts
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug import Request, Response
 from werkzeug.test import Client
 
@@ -33,6 +33,7 @@ BROWSERS = (
 )
 HOSTILE = "<img src=x onerror=alert(1)>"
 """Cannot come as a region: the contract refuses it. It stands in the database all the same."""
+DEADLINE_MS = 30_000
 LONG = "a-region-with-thirty-two-letters"
 
 
@@ -114,6 +115,7 @@ def browser() -> Iterator[Browser]:
     named = os.environ.get("CHROMIUM")
     found = named or next((path for name in BROWSERS if (path := shutil.which(name)) and not in_a_snap(path)), None)
     assert found, f"no browser: CHROMIUM=/path/to/chromium names one; looked for {', '.join(BROWSERS)}"
+    expect.set_options(timeout=DEADLINE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found)
         yield browser
