@@ -31,6 +31,17 @@ def test_file_address_names_a_folder(uri: str, folder: str | None) -> None:
         ({}, "printer_uri: expected the environment variable PRINTER_URI"),
         ({"PRINTER_URI": "http://printer/"}, "printer_uri: expected ipp://host/path"),
         ({"PRINTER_URI": "file://slips"}, "printer_uri: expected ipp://host/path"),
+        ({"PRINTER_URI": "file:///s", "SLIP_KEEP_DAYS": "0"}, "keep_days: expected greater than or equal to 1"),
+        ({"PRINTER_URI": "file:///s", "PRINTER_PATTERNS": "order.created.North"}, "patterns: expected order.created.*"),
+        ({"PRINTER_URI": "file:///s", "PRINTER_PATTERNS": "order.#"}, "patterns: expected order.created.* or routing"),
+        (
+            {"PRINTER_URI": "file:///s", "DEPARTMENT": "printer_north"},
+            "patterns: expected the routing keys of one warehouse, such as order.created.north",
+        ),
+        (
+            {"PRINTER_URI": "file:///s", "DEPARTMENT": "printer_north", "PRINTER_PATTERNS": "order.created.*"},
+            "patterns: expected the routing keys of one warehouse, such as order.created.north",
+        ),
         ({"PRINTER_URI": "file:///s", "PRINTER_PAPER": "a3"}, "paper: expected one of a4, letter, label"),
         ({"PRINTER_URI": "file:///s", "PRINTER_WINDOW": "0"}, "window: expected greater than or equal to 1"),
         ({"PRINTER_URI": "file:///s", "SLIP_CJK": "XX"}, "cjk: expected 'SC', 'TC', 'HK', 'JP' or 'KR'"),

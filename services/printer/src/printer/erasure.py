@@ -27,10 +27,11 @@ def forget(transactions: RunsTransactions, order_number: str) -> tuple[str, bool
 
     def work(connection: Connection) -> tuple[str, bool]:
         number = find_order(connection, order_number)
-        slip = slip_orders.c.order_number == number, slip_orders.c.event_type == EVENT_TYPE
-        if connection.scalar(sa.select(sa.exists().where(_is_needed(), *slip))):
+        slips = [(number, EVENT_TYPE)]
+        connection.execute(sa.select(slip_orders.c.order_number).where(_is_one_of(slips)).with_for_update())
+        if connection.scalar(sa.select(sa.exists().where(_is_needed(), _is_one_of(slips)))):
             raise RefusedError(f"{number}: its slip is on its way: erase it when it is printed")
-        return number, _erase(connection, [(number, EVENT_TYPE)]) > 0
+        return number, _erase(connection, slips) > 0
 
     return transactions.run(work)
 
@@ -45,6 +46,7 @@ def forget_older(transactions: RunsTransactions, before: datetime) -> int:
             .where(table.created_at < before, ~_is_needed())
             .order_by(table.created_at)
             .limit(ERASED_AT_ONCE_MAX)
+            .with_for_update(skip_locked=True)
         )
         return _erase(connection, [(number, event_type) for number, event_type in connection.execute(due)])
 
@@ -52,12 +54,22 @@ def forget_older(transactions: RunsTransactions, before: datetime) -> int:
 
 
 def _erase(connection: Connection, slips: list[tuple[str, str]]) -> int:
+    """How many were erased of these, whose rows are locked. Somebody may have asked for a reprint just before."""
     if not slips:
         return 0
-    named = sa.tuple_(reprints.c.order_number, reprints.c.event_type).in_(slips)
-    connection.execute(reprints.update().where(named).values(reason=""))
-    named = sa.tuple_(slip_orders.c.order_number, slip_orders.c.event_type).in_(slips)
-    return connection.execute(slip_orders.delete().where(named)).rowcount
+    table = slip_orders.c
+    deletion = (
+        slip_orders.delete().where(_is_one_of(slips), ~_is_needed()).returning(table.order_number, table.event_type)
+    )
+    erased = [(number, event_type) for number, event_type in connection.execute(deletion)]
+    if erased:
+        named = sa.tuple_(reprints.c.order_number, reprints.c.event_type).in_(erased)
+        connection.execute(reprints.update().where(named).values(reason=""))
+    return len(erased)
+
+
+def _is_one_of(slips: list[tuple[str, str]]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(slip_orders.c.order_number, slip_orders.c.event_type).in_(slips)
 
 
 def _is_needed() -> sa.ColumnElement[bool]:

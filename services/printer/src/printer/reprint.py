@@ -60,7 +60,7 @@ def ask_for_reprint(transactions: RunsTransactions, order_number: str, reason: s
     now = utcnow()
 
     def work(connection: Connection) -> Entry:
-        found = _copies(connection, order_number)
+        found = _copies(connection, order_number, lock=True)
         newest = found.copies[-1].entry
         if newest.state not in FINAL:
             raise RefusedError(
@@ -117,13 +117,13 @@ def _as_read(number: str) -> str:
     return "-".join((bare[:4], bare[4:8], bare[8:])) if len(bare) == 12 else number
 
 
-def _copies(connection: Connection, order_number: str) -> Copies:
+def _copies(connection: Connection, order_number: str, *, lock: bool = False) -> Copies:
+    """`lock`: nobody erases what stands on the slip until the transaction ends."""
     number = find_order(connection, order_number)
+    kept = sa.select(slip_orders.c.created_at).where(
+        slip_orders.c.order_number == number, slip_orders.c.event_type == EVENT_TYPE
+    )
+    kept_since = connection.scalars(kept.with_for_update() if lock else kept).one_or_none()
     entries = Ledger(ledger_rows).copies(connection, number, EVENT_TYPE)
     asked = reprints_of(connection, entries[0].key)
-    kept_since = connection.scalars(
-        sa.select(slip_orders.c.created_at).where(
-            slip_orders.c.order_number == number, slip_orders.c.event_type == EVENT_TYPE
-        )
-    ).one_or_none()
     return Copies(number, tuple(Copy(entry, reprint_among(asked, entry.copy)) for entry in entries), kept_since)

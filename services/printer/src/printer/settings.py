@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from eventbus.contract.routing import REGION_PATTERN
 from eventbus.department import DepartmentSettings
 from eventbus.department.settings import comma_separated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
@@ -55,8 +56,10 @@ class PrinterSettings(DepartmentSettings):
     @field_validator("patterns")
     @classmethod
     def _warehouse(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
-        everywhere = value is None or any(word in ("*", "#") for pattern in value for word in pattern.split("."))
-        if everywhere and info.data.get("department", ALL_WAREHOUSES) != ALL_WAREHOUSES:
+        regions = [region_of(pattern) for pattern in value or ()]
+        if None in regions:
+            raise ValueError("order.created.* or routing keys with a region in small letters, order.created.north")
+        if (not regions or "*" in regions) and info.data.get("department", ALL_WAREHOUSES) != ALL_WAREHOUSES:
             raise ValueError(
                 "the routing keys of one warehouse, such as order.created.north (all orders are for the department "
                 f"{ALL_WAREHOUSES}: beside it every order would have two slips)"
@@ -137,6 +140,15 @@ def _check_ipps(name: str, info: ValidationInfo) -> None:
     uri = info.data.get("printer_uri")
     if uri is not None and not uri.startswith("ipps:"):  # None: it is wrong itself, and named first
         raise ValueError(f"{name} only with an ipps:// address in PRINTER_URI")
+
+
+def region_of(pattern: str) -> str | None:
+    """The region whose orders the pattern brings, `*` for all; None where it can bring none."""
+    match pattern.split("."):
+        case ["order", "created", region] if region == "*" or re.match(REGION_PATTERN, region):
+            return region
+        case _:
+            return None
 
 
 def folder_of(uri: str) -> Path | None:

@@ -119,11 +119,10 @@ def test_name_looks_as_in_its_golden_picture(make_slip: Make, script: str, paper
 def test_reprint_says_so_across_the_page_and_when_and_why(make_slip: Make, paper: str) -> None:
     asked_at = datetime(2026, 11, 24, 10, 12, tzinfo=UTC)
     slip = make_slip(paper, reprint=Reprint(2, "zerrissen 🎉 #x", asked_at), product_ids=range(1, 41))
-    for page in slip.pages():
-        assert set("REPRINT") <= set(page)
     assert "Reprint of 2026-11-24 10:12 UTC: zerrissen [1F389] #x" in " ".join(slip.pages()[0].split())
-    grey = slip.image(1).point(lambda value: 255 if 200 < value < 240 else 0)
-    assert grey.histogram()[255] > 1000, "the watermark is light grey"
+    for number, _ in enumerate(slip.pages(), start=1):
+        grey = slip.image(number).histogram()[224]  # luma(88%)
+        assert grey > 1000, "the watermark is light grey"
 
 
 def test_same_order_gives_the_same_bytes_in_another_process(makers: dict[str, SlipMaker]) -> None:
