@@ -1,5 +1,9 @@
 """A customer's name is kept for a reprint, and no longer."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.reprint import RefusedError, ask_for_reprint, copies_of
 from printer.tables import metadata
+from sqlalchemy.engine import Connection
 
 from .steps import a_queue
 
@@ -87,3 +92,42 @@ def test_slips_older_than_the_setting_are_forgotten_and_waiting_reprints_are_not
     assert forget_older(any_desk.transactions, utcnow() + timedelta(hours=1)) == 2
     kept = [copies_of(any_desk.transactions, event.subject).kept_since is not None for event in events]
     assert kept == [True, False, False]
+
+
+class Paused:
+    """Transactions that end when the test lets them."""
+
+    def __init__(self, inner: Any) -> None:
+        self.engine = inner.engine
+        self.has_worked = threading.Event()
+        self.may_end = threading.Event()
+
+    def run(self, work: Callable[[Connection], Any]) -> Any:
+        with self.engine.begin() as connection:
+            result = work(connection)
+            self.has_worked.set()
+            assert self.may_end.wait(30)
+            return result
+
+
+def test_slip_whose_reprint_is_being_asked_for_is_not_forgotten(printer: FolderPrinter, any_desk: Any) -> None:
+    """Whoever is second waits for the first, and sees what it did."""
+    event = printed(printer, any_desk)
+    asking, ended = Paused(any_desk.transactions), []
+
+    def forget_it() -> None:
+        with pytest.raises(RefusedError, match="its slip is on its way"):
+            forget(any_desk.transactions, event.subject)
+        ended.append(True)
+
+    with ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(ask_for_reprint, asking, event.subject, "torn")
+        assert asking.has_worked.wait(30)
+        forgetting = threads.submit(forget_it)
+        with suppress(TimeoutError):
+            forgetting.result(0.3)
+        assert not ended, "it waits"
+        asking.may_end.set()
+        forgetting.result(30)
+        assert asked.result(30).copy == 2
+    assert copies_of(any_desk.transactions, event.subject).kept_since is not None
