@@ -79,3 +79,17 @@ def test_refused_in_saps_words_and_a_look_up(
 
     sap.look_ups[0].status, sap.look_ups[0].body = 200, '{"d":{"results":[]}}'
     assert outcome_of(booking, event) is Done
+
+
+def test_refused_in_saps_words_but_an_earlier_call_has_booked_it_is_booked(
+    sap: Any, make_booking: Any, ledger: Ledger, clock: Any
+) -> None:
+    reply, event = type(sap.logins[0]), an_event()
+    found = {"d": {"results": [{"SalesOrder": "4711", "PurchaseOrderByCustomer": event.subject}]}}
+    sap.posts = [reply(500), reply(403, {}, IN_SAPS_WORDS)]
+    sap.look_ups = [reply(200, {}, '{"d":{"results":[]}}'), reply(200, {}, json.dumps(found))]
+    booking = make_booking(sap.url, ledger)
+    assert outcome_of(booking, event) is Transient
+    clock.pass_s(11)
+
+    assert booking.book(event) == Done("4711")
