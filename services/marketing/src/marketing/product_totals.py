@@ -18,7 +18,7 @@ from marketing.counters import PRODUCT, Amounts, Group
 from marketing.period import Period
 from marketing.tables import counts, product_totals
 
-_MEASURES = ("orders", "items", "new_customers")
+_MEASURES = ("orders", "items", "customers", "new_customers")
 
 _TOTALS_AFTER = (
     sa.text("""
@@ -59,6 +59,7 @@ def _add(connection: Connection, added: Mapping[Group, Amounts], later: list[dat
                 total = sums[before, group.key]
                 total.orders += amount.orders
                 total.items += amount.items
+                total.customers += amount.customers
                 total.new_customers += amount.new_customers
     if not sums:
         return
@@ -86,7 +87,7 @@ def _new_total(connection: Connection, week: date) -> sa.Insert:
 
 
 def read(connection: Connection, period: Period) -> Iterable[Any]:
-    """Each product that was ordered in the period, with its orders, items and new customers. In no order."""
+    """Each product that was ordered in the period: its orders, items, sum of the days' customers, new customers."""
     after = period.last + timedelta(1)
     begin, end = _nearest(connection, period.first), _nearest(connection, after)
     if begin is None or end is None or begin == end:

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 from marketing import product_totals
 from marketing.business_time import days_between, hours_of
 from marketing.counters import HOUR, PRODUCT, REGION, TOTAL
+from marketing.links import read_links
 from marketing.period import GroupBy, Period
-from marketing.tables import BY_PREVIOUS_DAY, counts, revisits
+from marketing.tables import counts
 
 
 class Numbers(NamedTuple):
@@ -36,17 +37,16 @@ def read_stats(connection: Connection, period: Period, group_by: GroupBy, zone: 
     if connection.dialect.name == "postgresql":  # starting workers takes longer than what they would do
         connection.execute(_NO_WORKERS)
     days = _by_day(connection, period)
-    returned = _returned(connection, TOTAL, period).get("", 0)
-    new_customers = sum(numbers.new_customers for numbers in days.values())
+    total = Numbers(*map(sum, zip(*days.values(), strict=True))) if days else _NOTHING
     return {
         "timezone": zone.key,
         "from": period.first.isoformat(),
         "to": period.last.isoformat(),
         "group_by": group_by,
-        "orders": sum(numbers.orders for numbers in days.values()),
-        "items": sum(numbers.items for numbers in days.values()),
-        "customers": new_customers + returned,
-        "new_customers": new_customers,
+        "orders": total.orders,
+        "items": total.items,
+        "customers": read_links(connection, TOTAL, period).different("", total.customers, total.new_customers),
+        "new_customers": total.new_customers,
         "groups": _groups(connection, period, group_by, zone, days),
     }
 
@@ -95,57 +95,31 @@ def _by_hour(connection: Connection, period: Period, zone: ZoneInfo) -> list[dic
 
 def _by_region(connection: Connection, period: Period) -> dict[str, Numbers]:
     part = _in_period(REGION, period).subquery()
-    totals = sa.select(part.c.key, _sum(part.c.orders), _sum(part.c.n_items), _sum(part.c.new_customers)).group_by(
-        part.c.key
-    )
-    returned = _returned(connection, REGION, period)
+    sums = (_sum(part.c.orders), _sum(part.c.n_items), _sum(part.c.customers), _sum(part.c.new_customers))
+    links = read_links(connection, REGION, period)
     return {
-        key: Numbers(orders, items, new_customers + returned.get(key, 0), new_customers)
-        for key, orders, items, new_customers in connection.execute(totals)
+        key: Numbers(orders, items, links.different(key, customers, new_customers), new_customers)
+        for key, orders, items, customers, new_customers in connection.execute(
+            sa.select(part.c.key, *sums).group_by(part.c.key)
+        )
     }
 
 
 def _by_product(connection: Connection, period: Period) -> list[dict[str, Any]]:
     """Best-selling first."""
-    returned = _returned(connection, PRODUCT, period)
+    links = read_links(connection, PRODUCT, period)
     products = [
         {
             "product": int(key),
             "orders": orders,
             "items": items,
-            "customers": new_customers + returned.get(key, 0),
+            "customers": links.different(key, customers, new_customers),
             "new_customers": new_customers,
         }
-        for key, orders, items, new_customers in product_totals.read(connection, period)
+        for key, orders, items, customers, new_customers in product_totals.read(connection, period)
     ]
     products.sort(key=lambda product: (-product["items"], product["product"]))
     return products
-
-
-def _returned(connection: Connection, dimension: str, period: Period) -> dict[str, int]:
-    """Of each group, the customers of the period who had ordered in it before the period."""
-    table = revisits.c
-    statement = (
-        sa.select(table.key, _sum(table.customers))
-        .where(
-            table.dimension == dimension,
-            table.day.between(period.first, period.last),
-            table.previous_day < period.first,
-        )
-        .group_by(table.key)
-    )
-    if _past_is_shorter(connection, period):  # SQLite knows no statistics of the tables
-        statement = statement.with_hint(revisits, f"INDEXED BY {BY_PREVIOUS_DAY}", "sqlite")
-    return dict(connection.execute(statement).all())
-
-
-def _past_is_shorter(connection: Connection, period: Period) -> bool:
-    """Whether fewer days were counted before the period than in it."""
-    table = counts.c
-    first, last = connection.execute(
-        sa.select(sa.func.min(table.day), sa.func.max(table.day)).where(table.dimension == TOTAL)
-    ).one()
-    return first is not None and period.first - first < min(period.last, last) - period.first
 
 
 def _in_period(dimension: str, period: Period) -> sa.Select[Any]:

@@ -82,7 +82,7 @@ revisits = sa.Table(
     sa.Column("previous_day", sa.Date, primary_key=True),
     _key,
     sa.Column("customers", sa.BigInteger, nullable=False),
-    # for long periods after a short past. It has all columns: nothing else is read
+    # of all columns: nothing else is read
     sa.Index(BY_PREVIOUS_DAY, "dimension", "previous_day", "day", "key", "customers"),
     sqlite_with_rowid=False,
 )
@@ -95,6 +95,7 @@ product_totals = sa.Table(
     sa.Column("key", bytewise(KEY_CHARACTERS_MAX), primary_key=True),
     sa.Column("orders", sa.BigInteger, nullable=False),
     sa.Column("items", sa.BigInteger, nullable=False),
+    sa.Column("customers", sa.BigInteger, nullable=False),  # sum of the days'
     sa.Column("new_customers", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
