@@ -3,7 +3,7 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +109,15 @@ class Broker:
         """Publish an event on `events` as the relay does, confirmed. It must reach a queue."""
         self.publish_body(event.encode(), routing_key, headers=headers, message_id=event.id, type=event.type)
 
+    def publish_all(self, events: Iterable[tuple[Event[Any], str]]) -> None:
+        """Like `publish`, many events with their routing keys over one connection."""
+        with self.channel() as channel:
+            for event, routing_key in events:
+                properties = pika.BasicProperties(
+                    content_type=CONTENT_TYPE, delivery_mode=2, message_id=event.id, type=event.type
+                )
+                channel.basic_publish(EVENTS, routing_key, event.encode(), properties, mandatory=True)
+
     def publish_body(
         self,
         body: bytes,
@@ -130,6 +139,15 @@ class Broker:
             if method is None:
                 return None
             return Message(body, method.routing_key, method.exchange, properties)
+
+    def take_all(self, queue: str) -> list[Message]:
+        """Take all messages out of the queue that are ready now, in order."""
+        taken = []
+        with self.channel() as channel:
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                method, properties, body = got
+                taken.append(Message(body, method.routing_key, method.exchange, properties))
+        return taken
 
     def peek(self, queue: str) -> list[Message]:
         """What is ready in the queue, in order, left there. Raises the messages' delivery counts by one."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +122,15 @@ class Reports:
 
     def of(self, order_number: str) -> list[str]:
         """The states reported for that order so far, in order of arrival."""
-        while message := self._broker.get(self._queue):
+        for message in self._broker.take_all(self._queue):
             self.heard.append(decode(message.body, message.properties.content_type, message.routing_key))
         return [event.data.state for event in self.heard if event.data.order_number == order_number]
+
+    def done(self, events: Iterable[Event[Any]]) -> bool:
+        """Whether all these events' orders are reported as done."""
+        self.of("")
+        done = {event.data.order_number for event in self.heard if event.data.state == "done"}
+        return all(event.subject in done for event in events)
 
     def last(self, order_number: str) -> Any:
         """The data of the last report on that order."""

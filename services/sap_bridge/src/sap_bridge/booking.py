@@ -144,10 +144,10 @@ class Booking:
         answer = self._client.create(sales_order, deadline, stamp)
         if answer.verdict is not Verdict.BOOKED or answer.number is None:
             if needs_look_up(answer):
-                found = self._find(entry, sales_order, deadline)
-                if isinstance(found, Found) and found.numbers:  # of an earlier call, later than the settle time
-                    return self._booked(entry, sales_order, found.numbers)
-                answer = after_look_up(answer, found)
+                seen = self._find(entry, sales_order, deadline)
+                if isinstance(seen, Found) and seen.numbers:  # of an earlier call, later than the settle time
+                    return self._booked(entry, sales_order, seen.numbers)
+                answer = after_look_up(answer, seen)
             self._not_booked(entry, order, answer)
         self._log_warnings(order, answer)
         numbers = self._numbers(earlier, sales_order, order, answer.number, deadline)

@@ -131,7 +131,6 @@ def publish(broker: Broker) -> Callable[[list[Event[Any]]], None]:
     """Publishes orders as the relay does."""
 
     def publish(events: list[Event[Any]]) -> None:
-        for event in events:
-            broker.publish(event, f"order.created.{event.data.region}")
+        broker.publish_all((event, f"order.created.{event.data.region}") for event in events)
 
     return publish

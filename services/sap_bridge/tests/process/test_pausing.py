@@ -18,10 +18,6 @@ from eventbus import database
 PAUSED = 'bus_paused{department="sap_bridge"}'
 
 
-def all_done(reports: Reports, events: list[Event[Any]]) -> bool:
-    return all("done" in reports.of(event.subject) for event in events)
-
-
 def once_each(sandbox: RunningSandbox, events: list[Event[Any]]) -> bool:
     return bool(sandbox.stats()["references"] == {event.subject: 1 for event in events})
 
@@ -41,7 +37,7 @@ def test_sap_asks_all_to_wait_workers_are_free_and_the_breaker_stays_closed(
     asked = sandbox.fired(rule)
     assert asked <= 2 * 8, "the pause is everybody's: only who was under way is refused, too"
     sandbox.clear_faults()
-    wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+    wait_until(lambda: reports.done(events), 60, "all orders are done")
 
     assert once_each(sandbox, events)
     assert bridge.entries("paused") == []
@@ -65,11 +61,11 @@ def test_order_waits_for_a_lease_or_the_settle_time_and_others_are_booked(
     wait_until(lambda: all(reports.of(event.subject) == ["waiting"] for event in lost), 30, "replies are lost")
     others = [an_event() for _ in range(30)]
     publish(others)
-    wait_until(lambda: all_done(reports, others), 30, "the others are done")
+    wait_until(lambda: reports.done(others), 30, "the others are done")
 
     wait_until(bridge.idle, 30, "no worker is held")
     assert bridge.condition()["breaker"] == "closed"
-    wait_until(lambda: all_done(reports, [held, *lost]), 60, "those that had to wait are done")
+    wait_until(lambda: reports.done([held, *lost]), 60, "those that had to wait are done")
     assert once_each(sandbox, [held, *lost, *others])
     assert bridge.entries("paused") == []
 
@@ -90,7 +86,7 @@ def test_sap_refuses_everybody_nothing_is_parked_and_it_goes_on_by_itself(
     assert bridge.metric(PAUSED) == 1
     assert [reports.of(event.subject) for event in events] == [[]] * 20
     sandbox.clear_faults()
-    wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+    wait_until(lambda: reports.done(events), 60, "all orders are done")
 
     assert once_each(sandbox, events)
     assert bridge.entries("resumed")
@@ -112,5 +108,5 @@ def test_wrong_mapping_parks_twenty_orders_and_not_a_day_of_them(
     assert bridge.end(signal.SIGTERM) == 0
     start_bridge(broker, sandbox.url, SAP_MAPPING_FILE=mapping_file("{'*': 'TG{product_id}'}"))
     others = [event for event in events if event not in parked]
-    wait_until(lambda: all_done(reports, others), 60, "all others are done with the right mapping")
+    wait_until(lambda: reports.done(others), 60, "all others are done with the right mapping")
     assert once_each(sandbox, others)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from eventbus.contract import Event, decode
+from eventbus.contract import decode
 from eventbus.testing import an_event, wait_until
 from eventbus.testing.broker import Broker
 from eventbus.testing.department_process import Reports
@@ -38,17 +38,13 @@ def sap_stats(sandbox: RunningSandbox) -> dict[str, Any]:
     return stats
 
 
-def all_done(reports: Reports, events: list[Event[Any]]) -> bool:
-    return all("done" in reports.of(event.subject) for event in events)
-
-
 def test_orders_are_booked_and_reported_with_saps_number(
     broker: Broker, sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports
 ) -> None:
     bridge = start_bridge(broker, sandbox.url).wait_ready()
     events = [an_event(region=region, customer_name="Zoë Unlogged") for region in ("north", "south-2", "eu")]
     publish([*events, events[0]])
-    wait_until(lambda: all_done(reports, events), 20, "all orders are done")
+    wait_until(lambda: reports.done(events), 20, "all orders are done")
 
     assert sap_stats(sandbox)["references"] == {event.subject: 1 for event in events}
     numbers = {reports.last(event.subject).reference for event in events}
@@ -73,7 +69,7 @@ def test_killed_while_booking_each_order_has_one_sales_order(
     first.end(signal.SIGKILL)
     announcements = broker.tap("department.joined.sap_bridge")
     start()
-    wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+    wait_until(lambda: reports.done(events), 60, "all orders are done")
 
     assert sap_stats(slow_sandbox)["references"] == {event.subject: 1 for event in events}
     message = broker.wait_message(announcements)
@@ -98,7 +94,7 @@ def test_sap_away_orders_wait_and_are_booked_when_it_is_back(
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: all_done(reports, events), 60, "all orders are done")
+        wait_until(lambda: reports.done(events), 60, "all orders are done")
         references = requests.get(f"http://127.0.0.1:{port}/_sim/stats", timeout=5).json()["references"]
     finally:
         sandbox.terminate()
@@ -113,7 +109,7 @@ def test_refused_order_is_parked_with_saps_words_and_the_next_one_is_booked(
     refused, accepted = an_event(product_ids=(7,)), an_event(product_ids=(8,))
     start_bridge(broker, sandbox.url, SAP_MAPPING_FILE=mapping_file("{7: BLOCKED-7, 8: TG8}")).wait_ready()
     publish([refused, accepted])
-    wait_until(lambda: all_done(reports, [accepted]), 20, "the next one is booked")
+    wait_until(lambda: reports.done([accepted]), 20, "the next one is booked")
     wait_until(lambda: reports.of(refused.subject) == ["attention"], 20, "the refused one needs a person")
 
     parked = broker.wait_message("sap_bridge.dead")
