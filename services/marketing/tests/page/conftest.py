@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,9 +86,9 @@ class Container:
         self.config = {"settings": settings}
 
 
-@pytest.fixture(scope="session")
-def client(url: str) -> Iterator[Client]:
-    """Asks the API in this process."""
+@contextmanager
+def asking(url: str) -> Iterator[Client]:
+    """Asks the API of that database in this process."""
     settings = MarketingSettings(
         department="marketing", amqp_url=("amqp://127.0.0.1:1/",), database_url=url, health_port=free_port()
     )
@@ -104,14 +105,32 @@ def client(url: str) -> Iterator[Client]:
     api.stop()
 
 
+@pytest.fixture(scope="session")
+def client(url: str) -> Iterator[Client]:
+    """Asks about the orders of autumn."""
+    with asking(url) as client:
+        yield client
+
+
+@pytest.fixture
+def client_of_each(database_url: str) -> Iterator[Client]:
+    """The same on SQLite and on PostgreSQL."""
+    count(database_url, autumn())
+    with asking(database_url) as client:
+        yield client
+
+
 def in_a_snap(path: str) -> bool:
     """A snap sees a /tmp of its own: what it downloads cannot be found."""
     return path.startswith("/snap/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium: that of `CHROMIUM`, or the machine's own. One for all tests."""
+    """Headless Chromium: that of `CHROMIUM`, or the machine's own.
+
+    For one module: while playwright is there, no other test of this process can use asyncio.
+    """
     named = os.environ.get("CHROMIUM")
     found = named or next((path for name in BROWSERS if (path := shutil.which(name)) and not in_a_snap(path)), None)
     assert found, f"no browser: CHROMIUM=/path/to/chromium names one; looked for {', '.join(BROWSERS)}"

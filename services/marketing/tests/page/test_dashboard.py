@@ -90,3 +90,11 @@ def test_every_preset_is_answered_and_named(client: Client, name: str) -> None:
     assert (response.status_code, response.get_json()["period"]) == (200, name)
     assert response.headers["Cache-Control"] == "no-store"
     assert client.get("/dashboard?period=week").status_code == 400
+
+
+def test_both_databases_give_the_same_answer(client_of_each: Client, client: Client) -> None:
+    whole = [asked.get("/dashboard?from=2025-10-01&to=2025-11-30").get_json() for asked in (client_of_each, client)]
+    for answer in whole:
+        del answer["generated_at"]
+    assert whole[0] == whole[1]
+    assert whole[0]["orders"] == 40

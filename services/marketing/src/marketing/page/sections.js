@@ -121,6 +121,7 @@ function fill(id, data, groupBy, content) {
   find("h2").id = `${id}-title`;
   text(find("h2"), content.title);
   text(find(".summary"), content.summary);
+  text(find("summary .unseen"), `: ${content.title}`);
   const csv = find(".csv");
   csv.href = `stats?${new URLSearchParams({ from: data.from, to: data.to, group_by: groupBy, format: "csv" })}`;
   csv.setAttribute("aria-label", `${content.title}: download as CSV`);
