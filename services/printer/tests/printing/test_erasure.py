@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from printer.erasure import forget, forget_older
 from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.reprint import RefusedError, ask_for_reprint, copies_of
-from printer.tables import metadata
+from printer.retention import Retention
+from printer.tables import metadata, slip_orders
 from sqlalchemy.engine import Connection
 
 from .steps import a_queue
@@ -131,3 +133,16 @@ def test_slip_whose_reprint_is_being_asked_for_is_not_forgotten(printer: FolderP
         forgetting.result(30)
         assert asked.result(30).copy == 2
     assert copies_of(any_desk.transactions, event.subject).kept_since is not None
+
+
+def test_department_forgets_slips_after_as_many_days_as_its_settings_say(printer: FolderPrinter, any_desk: Any) -> None:
+    retention = Retention()
+    retention.container = SimpleNamespace(config={"settings": SimpleNamespace(keep_days=30)})
+    old, new = printed(printer, any_desk), printed(printer, any_desk)
+    for event, days in ((old, 30.1), (new, 29.9)):
+        row = slip_orders.update().where(slip_orders.c.order_number == event.subject)
+        made_at = utcnow() - timedelta(days=days)
+        any_desk.transactions.run(lambda connection, row=row, at=made_at: connection.execute(row.values(created_at=at)))
+    retention.sweep(any_desk.transactions)
+    kept = [copies_of(any_desk.transactions, event.subject).kept_since is not None for event in (old, new)]
+    assert kept == [False, True]

@@ -35,7 +35,24 @@ NAME_BOXES = {"a4": (50, 205, 500, 275), "label": (0, 120, 400, 260)}
 """Where the name and what stands around it are at 100 dpi."""
 LINES_MIN = {"a4": 20, "letter": 18, "label": 13}
 """So many lines there are on every page but the last."""
-LETTERS = ("W", "محمد", "王", "Щ", "ש", "क्षत्रिय", "ก", "ヤ", "한", "ᄀ", "🎉", "★", "W\u00a0", "e\u0301", "Ω")
+LETTERS = (
+    "W",
+    "محمد",
+    "王",
+    "Щ",
+    "ש",
+    "क्षत्रिय",
+    "ก",
+    "ヤ",
+    "한",
+    "ᄀ",
+    "🎉",
+    "★",
+    "W\u00a0",
+    "m\u0331",
+    "\u202ea",
+    "Ω",
+)
 
 Make = Callable[..., Any]
 
