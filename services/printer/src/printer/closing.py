@@ -35,6 +35,8 @@ class End(StrEnum):
     """Another printer than ours has it: the settings were changed."""
     DOUBLED = "doubled"
     """Completed, with more than one document: CUPS adds a second one to a job that has one."""
+    STARTED_TWICE = "started twice"
+    """Completed, and begun again in between: after a crash amid printing CUPS prints a job once more."""
     FORGOTTEN = "forgotten"
     """It was seen printing and is gone, of a printer that drops its finished jobs."""
 
@@ -52,6 +54,9 @@ def close(entry: Entry, desk: Desk, records: Records, *, repeats_lost: bool = Fa
             close_printed(entry, desk, records)
         case End.DOUBLED:
             give_up(entry, f"possible duplicate: {entry.reference} was printed with two documents", desk, records)
+        case End.STARTED_TWICE:
+            detail = f"possible duplicate: the printer began {entry.reference} twice"
+            close_printed(replace(entry, detail=detail), desk, records)
         case End.FORGOTTEN:
             detail = f"{entry.reference} was printing, and the printer dropped it"
             close_printed(replace(entry, detail=detail), desk, records)

@@ -32,6 +32,7 @@ JOB_ATTRIBUTES = (
     "job-hold-until",
     "number-of-documents",
     "job-k-octets",
+    "time-at-processing",
 )
 
 
@@ -51,6 +52,8 @@ class Job:
     """None: the printer does not count them."""
     k_octets: int | None
     """Size of its documents, see `ipp_document`; None: the printer does not say."""
+    started_at: int | None
+    """When it was last begun, on the printer's clock; None: not yet, or the printer does not say."""
 
     @property
     def is_empty(self) -> bool:
@@ -161,9 +164,9 @@ class IppPrinter:
                     raise PrinterError(Fate.PERMANENT, error.reason, status=error.status) from error
                 attributes = {}
 
-    def send_document(self, job_id: int, pdf: bytes) -> None:
-        """Send the job's only document. Returns when the printer has accepted it."""
-        self._call(
+    def send_document(self, job_id: int, pdf: bytes) -> bool:
+        """Send the job's only document. Returns when the printer has accepted it: whether it prints already."""
+        answer = self._call(
             Operation.SEND_DOCUMENT,
             {
                 "job-id": (Tag.INTEGER, job_id),
@@ -172,6 +175,7 @@ class IppPrinter:
             },
             document=pdf,
         )
+        return _number(answer.first(Tag.JOB), "job-state") == JobState.PROCESSING
 
     def cancel_job(self, job_id: int) -> None:
         """End the job without printing it, or what is left of it."""
@@ -267,6 +271,7 @@ def _job(group: Group) -> Job:
         hold_until=_text(group, "job-hold-until"),
         documents=_number(group, "number-of-documents"),
         k_octets=_number(group, "job-k-octets"),
+        started_at=_number(group, "time-at-processing"),
     )
 
 

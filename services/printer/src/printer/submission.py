@@ -31,6 +31,10 @@ IS_EMPTY_SINCE_UPLOAD = "is_empty_since_upload"
 """In `extra`: the printer was asked once after such an upload, and had no document yet."""
 K_OCTETS = "k_octets"
 """In `extra`: the size that a printer tells of the job when it has the whole document."""
+SEEN_PRINTING = "seen_printing"
+"""In `extra`: when the job was seen printing, for a printer that drops its finished jobs."""
+STARTED_AT = "started_at"
+"""In `extra`: when the printer began to print it, as it was first seen."""
 SENT_BEFORE = "sent_before"
 """In `extra`: an earlier upload to the same job may still have arrived."""
 TARGET = "target"
@@ -176,10 +180,11 @@ class Submission:
         extra[K_OCTETS] = k_octets(document)
         entry = self._records.advance(entry, SENDING, last_sent_at=self._records.clock(), extra=extra)
         try:
-            self._printer.send_document(entry.extra["job_id"], document)
+            is_printing = self._printer.send_document(entry.extra["job_id"], document)
         except PrinterError as error:
             self._raise_not_sent(entry, error)
-        return self._records.advance(entry, ACCEPTED, release=True)
+        seen = {SEEN_PRINTING: self._records.clock().isoformat()} if is_printing else {}
+        return self._records.advance(entry, ACCEPTED, release=True, extra={**entry.extra, **seen})
 
     def _raise_not_sent(self, entry: Entry, error: PrinterError) -> NoReturn:
         """Write down what an upload without a good answer left behind, and raise."""

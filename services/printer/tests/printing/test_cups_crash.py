@@ -1,5 +1,6 @@
 """CUPS dies, and forgets what it had not written down: no paper twice, none missing without a word."""
 
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from printer.ipp_transport import Operation
 
 from .cups import CupsServer, Queue
 from .cutting_proxy import CuttingProxy
-from .steps import A4, a_queue, follow_until, print_until_in_hand
+from .steps import A4, a_queue, follow_until, print_until_in_hand, row
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +124,29 @@ def test_job_that_a_crash_left_held_is_released_and_printed_once(careful_cups_se
     printer.go_on()
     follow_until(queue, desk, "done", event.subject)
     assert printer.papers() == [event.subject]
+
+
+def test_job_that_cups_begins_again_after_a_crash_is_shown_as_a_possible_duplicate(
+    careful_cups_server: CupsServer, desk: Any
+) -> None:
+    """CUPS does not know how far it was. If all of it was on paper, there is a second one."""
+    printer = careful_cups_server.queue()
+    queue, event = a_queue(printer.uri), an_event()
+    printer.hold()
+    queue.print_once(event, desk)
+
+    def first_start() -> int | None:
+        queue.follow(desk)
+        return row(desk, event.subject).extra.get("started_at")
+
+    began = wait_until(first_start, 30)
+    assert began is not None
+    wait_until(lambda: time.time() >= began + 2)  # it counts in whole seconds
+    printer.server.kill()
+    printer.server.start()
+    printer.go_on()
+    report = follow_until(queue, desk, "done", event.subject)
+    assert report["detail"] == "possible duplicate: the printer began job 1 twice"
 
 
 def test_job_that_a_person_holds_is_left_held_and_reported_as_waiting(

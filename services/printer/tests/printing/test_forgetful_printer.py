@@ -9,10 +9,10 @@ from eventbus.department.ledger import utcnow
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, submission
-from printer.follower import SEEN_PRINTING
 from printer.ipp_queue import IppQueue
 from printer.ipp_transport import Operation
 from printer.records import IPP_LEASE_S, Records
+from printer.submission import SEEN_PRINTING
 
 from .steps import DEADLINE_S, a_queue, follow_until, row
 
@@ -56,14 +56,50 @@ def test_job_that_was_printing_and_is_gone_counts_as_done_where_the_settings_say
     assert queue.print_once(event, desk) == Done("job 1", report["detail"])
 
 
-@pytest.mark.parametrize("forgets_done", [False, True], ids=["remembers", "forgets"])
-def test_job_that_was_not_seen_printing_and_is_gone_needs_a_person(
-    ippeveprinter: Any, proxy: Any, desk: Any, forgets_done: bool
+def test_job_that_was_never_seen_printing_and_is_gone_needs_a_person(cups: Any, cups_proxy: Any, desk: Any) -> None:
+    queue, event = a_queue(cups_proxy.uri, forgets_done=True), an_event()
+    cups.stop()
+    queue.print_once(event, desk)
+    queue.follow(desk)
+    cups_proxy.answer(Operation.GET_JOB_ATTRIBUTES, 0x0406)
+    assert "look in the tray" in follow_until(queue, desk, "attention", event.subject)["detail"]
+
+
+def test_job_that_is_gone_needs_a_person_where_the_settings_do_not_say_otherwise(
+    ippeveprinter: Any, proxy: Any, desk: Any
 ) -> None:
-    queue, event = a_queue(proxy.uri, forgets_done=forgets_done), an_event()
+    queue, event = a_queue(proxy.uri), an_event()
     queue.print_once(event, desk)
     proxy.answer(Operation.GET_JOB_ATTRIBUTES, 0x0406)
     assert "look in the tray" in follow_until(queue, desk, "attention", event.subject)["detail"]
+
+
+def answer(status: int, group: int = 0, **attributes: int | str) -> tuple[int, dict[str, str], bytes]:
+    """An IPP answer with one group."""
+    body = b"\x02\x00" + status.to_bytes(2) + b"\x00\x00\x00\x01" + (bytes([group]) if group else b"")
+    for name, value in attributes.items():
+        tag, data = (0x21, value.to_bytes(4)) if isinstance(value, int) else (0x44, value.encode())
+        name_data = name.replace("_", "-").encode()
+        body += bytes([tag]) + len(name_data).to_bytes(2) + name_data + len(data).to_bytes(2) + data
+    return 200, {}, body + b"\x03"
+
+
+def test_job_that_printed_as_it_was_sent_and_is_gone_before_the_first_look_is_done(
+    scripted_printer: Any, desk: Any
+) -> None:
+    printer_group, job_group, gone = 4, 2, answer(0x0406)
+    printer = scripted_printer(
+        answer(0, printer_group, document_format_supported="application/pdf"),
+        answer(0, job_group, job_id=17),
+        answer(0, job_group, job_id=17, job_state=5),
+        gone,
+        gone,
+        answer(0, printer_group, printer_state=3, printer_state_reasons="none", printer_up_time=1000),
+    )
+    queue, event = a_queue(printer.uri, forgets_done=True), an_event()
+    assert queue.print_once(event, desk) == InHand("job 17")
+    queue.follow(desk)
+    assert desk.results.states(event.subject) == ["done"]
 
 
 @pytest.mark.parametrize("what", ["restarted", "jammed"])
