@@ -17,8 +17,6 @@ from marketing import book
 from marketing.book import open_book
 from marketing.tables import metadata
 
-from eventbus import database
-
 Keys = Callable[[OrderCreated], Sequence[Any]]
 GROUPINGS: list[tuple[str, Keys]] = [  # the group of each item
     ("region", lambda order: [order.region] * len(order.product_ids)),
@@ -213,23 +211,6 @@ def test_database_refuses_to_count_in_another_way_than_before(
 
     with pytest.raises(SettingsError, match=message):
         shop.run(lambda connection: open_book(connection, *then))
-
-
-def test_migration_and_tables_agree(database_url: str) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    database.upgrade(database_url, "marketing")
-    database.upgrade(database_url, "marketing")
-    engine = database.create_engine(database_url)
-    with engine.connect() as connection:
-        assert (
-            compare_metadata(
-                MigrationContext.configure(connection, opts={"version_table": "marketing_revision"}), metadata
-            )
-            == []
-        )
-    engine.dispose()
 
 
 def _crash(*_: object) -> None:

@@ -38,12 +38,13 @@ def read_links(connection: Connection, dimension: str, period: Period) -> Links:
         if inside
         else (day < period.first, table.day.between(period.first, period.last))
     )
-    statement = (
-        sa.select(table.key, sa.cast(sa.func.sum(table.customers), sa.BigInteger))
-        .where(table.dimension == dimension, *ends)
-        .group_by(table.key)
-        .with_hint(revisits, f"INDEXED BY {BY_PREVIOUS_DAY}", "sqlite")  # it knows no statistics
-    )
+    links = sa.cast(sa.func.coalesce(sa.func.sum(table.customers), 0), sa.BigInteger)
+    if dimension == TOTAL:  # has one key: a group would be sorted
+        statement = sa.select(sa.literal(""), links)
+    else:
+        statement = sa.select(table.key, links).group_by(table.key)
+    statement = statement.where(table.dimension == dimension, *ends)
+    statement = statement.with_hint(revisits, f"INDEXED BY {BY_PREVIOUS_DAY}", "sqlite")  # it knows no statistics
     return Links(dict(connection.execute(statement).all()), inside)
 
 
