@@ -227,6 +227,7 @@ class CupsServer:
 
     def _start(self) -> bool:
         (self.root / "run/socket").unlink(missing_ok=True)
+        logged = len(self._log_since(0).encode())
         self._process = subprocess.Popen(
             [
                 shutil.which("cupsd", path=SBIN) or "cupsd",
@@ -241,7 +242,13 @@ class CupsServer:
             start_new_session=True,
         )
         wait_until(lambda: self._listens() or self._process.poll() is not None, 30, what="CUPS listens or ends")
+        if "Address already in use" in self._log_since(logged):  # it goes on without the port
+            self.kill()
         return self._process.poll() is None
+
+    def _log_since(self, size: int) -> str:
+        log = self.root / "log/error"
+        return log.read_bytes()[size:].decode() if log.exists() else ""
 
     def kill(self) -> None:
         """End it at once, and what prints; it has no time to write anything down."""
