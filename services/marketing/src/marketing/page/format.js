@@ -17,9 +17,9 @@ export const counted = (value, one, many) => `${number(value)} ${value === 1 ? o
 
 const moment = (day) => new Date(`${day}T00:00:00Z`);
 
-/** "+12%", or nothing where there is nothing to compare with. */
+/** "+12%" or "−3%", or nothing where there is nothing to compare with. */
 export function change(value, before) {
-  return before > 0 ? percent.format((value - before) / before) : "";
+  return before > 0 ? percent.format((value - before) / before).replace("-", "\u2212") : "";
 }
 
 /** "26 Oct – 24 Nov 2026". */
