@@ -1,6 +1,8 @@
 """A receiver that answers by script, and the collector as a process."""
 
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -41,7 +43,7 @@ class Request:
 class ScriptedReceiver:
     """Answers requests with the replies of the script, one after the other, and with its last one from then on."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.requests: list[Request] = []
         self.script: list[Reply] = [Reply()]
         receiver = self
@@ -72,12 +74,18 @@ class ScriptedReceiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if certificate is not None:
+            self._scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/orders?shop=1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/orders?shop=1"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -89,6 +97,26 @@ class ScriptedReceiver:
 def receiver() -> Iterator[ScriptedReceiver]:
     """A receiver that takes everything until the test says otherwise."""
     server = ScriptedReceiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of this machine that nobody but itself has signed, with its key."""
+    file = tmp_path / "own.pem"
+    subject = ("-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    command = ["openssl", "req", "-x509", *key, *subject, "-days", "2", "-keyout", str(file), "-out", f"{file}.crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+@pytest.fixture
+def secure_receiver(certificate: Path) -> Iterator[ScriptedReceiver]:
+    """A receiver with that certificate."""
+    server = ScriptedReceiver(certificate)
     yield server
     server.close()
 

@@ -1,7 +1,8 @@
 """What the receiver's answers mean, from a real server."""
 
 import json
-import ssl
+import socket
+import time
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from eventbus.department import Blocked, Permanent, Transient
 from eventbus.testing.builders import an_event
 from eventbus.testing.ports import free_port
-from marketing.collector.answers import judge_failure, seconds
+from marketing.collector.answers import seconds
 from marketing.collector.receiver import ANSWER_BYTES_MAX, Receiver
 
 Client = Callable[..., Receiver]
@@ -86,8 +87,6 @@ def test_wish_to_wait_is_heard_and_limited(retry_after: str | None, expected: fl
 
 
 def test_wish_to_wait_until_a_date_is_heard() -> None:
-    import time
-
     assert seconds(formatdate(time.time() + 60, usegmt=True)) == pytest.approx(60, abs=5)
 
 
@@ -113,10 +112,22 @@ def test_nobody_there_is_tried_again_later_and_the_address_is_not_told(client: C
     assert "s3cret" not in str(raised.value)
 
 
-def test_untrusted_certificate_pauses() -> None:
-    error = OSError(ssl.SSLCertVerificationError("self-signed certificate"))
+def test_silent_receiver_is_tried_again_later(client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dependency = client(f"http://127.0.0.1:{silent.getsockname()[1]}/", read_timeout_s=0.1)
+        with pytest.raises(Transient, match="ReadTimeout"):
+            dependency.post(an_event())
 
-    assert isinstance(judge_failure(error), Blocked)
+
+def test_certificate_that_is_not_trusted_pauses_and_an_own_ca_is_trusted(
+    secure_receiver: Any, client: Client, certificate: Path
+) -> None:
+    with pytest.raises(Blocked, match="COLLECTOR_CA"):
+        client(secure_receiver.url).post(an_event())
+    assert not secure_receiver.requests
+
+    client(secure_receiver.url, ca_file=str(certificate)).post(an_event())
+    assert len(secure_receiver.requests) == 1
 
 
 def test_long_answer_costs_the_connection_and_not_the_delivery(receiver: Any, client: Client) -> None:

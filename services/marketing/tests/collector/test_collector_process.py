@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from eventbus.testing import wait_until
@@ -16,10 +17,11 @@ SECRETS = {"token": "s3cret-token", "signing_secret": f"whsec_{base64.b64encode(
 
 
 def test_order_is_delivered_tried_again_parked_or_held_as_the_receiver_answers(
-    start_collector: Start, broker: Broker, receiver: Any
+    start_collector: Start, broker: Broker, secure_receiver: Any, certificate: Path
 ) -> None:
-    reports = Reports(broker)
-    collector = start_collector(receiver.url, customer_key="k" * 32, **SECRETS).wait_ready()
+    receiver, reports = secure_receiver, Reports(broker)
+    settings = {"customer_key": "k" * 32, "ca_file": str(certificate), **SECRETS}
+    collector = start_collector(receiver.url, **settings).wait_ready()
 
     def publish() -> Any:
         event = an_event(customer_name="Daníel Unverwechselbar", region="north")
