@@ -18,7 +18,7 @@ demo: ## Start everything, place sample orders, show what became of them, stop
 	@deploy/laptop/prepare run
 	@exec $(VENV)/python deploy/laptop demo
 
-test: ## All tests, with a real RabbitMQ, PostgreSQL and printer (ARGS='-k word' for some; RABBITMQ_SERVER=… for another)
+test: ## All tests, with a real RabbitMQ, PostgreSQL, printer and browser (ARGS='-k word' for some; RABBITMQ_SERVER=… for another)
 	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest -n 2 --dist worksteal $(ARGS)
 
