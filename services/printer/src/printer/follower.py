@@ -13,22 +13,14 @@ from printer.closing import END, End, close, give_up, lose, report
 from printer.desk import Desk
 from printer.follower_lease import take_lead, tell_trouble
 from printer.ipp_client import IppPrinter, Job
+from printer.job_end import end_of, seen_of
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
-from printer.submission import (
-    CUT,
-    K_OCTETS,
-    SEEN_PRINTING,
-    STARTED_AT,
-    UPLOAD,
-    WHOLE,
-    NotSettledError,
-    Submission,
-    VanishedError,
-)
+from printer.submission import SEEN_PRINTING, NotSettledError, Submission, VanishedError
 
 FOLLOWED_MAX = 1000
 POLL_MAX_S = 30.0
 UP_TIME_MAX_S = 10**9
+"""More than that is no time since a start (CUPS tells seconds since 1970)."""
 STUCK_S = 60.0
 """A slip that is not printed so long after it was accepted is reported once as `waiting`."""
 
@@ -160,7 +152,7 @@ class Follower:
             job = submission.current_job(entry)
             if job is not None and not job.is_finished:
                 return self._look_at_unfinished(job, entry, records)
-            facts = _end_of(job, entry)
+            facts = end_of(job, entry)
             if job is None and self._forgets_done and self._is_forgotten(entry, records):
                 facts = {END: End.FORGOTTEN}
         if (taken := records.claim_again(entry, new_owner())) is not None:
@@ -173,7 +165,7 @@ class Follower:
             self._printer.release_job(job.id)
             log.warning("a job that a crash of the printer left held is released", order=entry.order_number, job=job.id)
             return None
-        seen = _seen(job, entry, records)
+        seen = seen_of(job, entry, records.clock())
         if seen and (taken := records.claim_again(entry, new_owner())) is not None:
             entry = records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, **seen})
         if not _is_stuck(entry, records):
@@ -186,7 +178,7 @@ class Follower:
             return False
         status = self._printer.status()
         printing_for_s = (records.clock() - datetime.fromisoformat(entry.extra[SEEN_PRINTING])).total_seconds()
-        # it counts whole seconds; CUPS tells the time of day in place of it, which says nothing
+        # it counts whole seconds
         was_on = status.up_time_s is not None and printing_for_s - 1 <= status.up_time_s < UP_TIME_MAX_S
         return was_on and not status.in_trouble
 
@@ -236,30 +228,6 @@ class Follower:
         sent_at = entry.last_sent_at or entry.created_at
         age_s = (records.clock() - sent_at).total_seconds()
         self._next_look[entry.key] = time.monotonic() + min(POLL_MAX_S, age_s / 10)
-
-
-def _seen(job: Job, entry: Entry, records: Records) -> dict[str, str | int]:
-    """What to keep in `extra` of a job that is being printed."""
-    seen: dict[str, str | int] = {}
-    if job.started_at is not None and STARTED_AT not in entry.extra:
-        seen[STARTED_AT] = job.started_at
-    if job.state == JobState.PROCESSING and SEEN_PRINTING not in entry.extra:
-        seen[SEEN_PRINTING] = records.clock().isoformat()
-    return seen
-
-
-def _end_of(job: Job | None, entry: Entry) -> dict[str, str]:
-    """What to keep in `extra` of how the job ended."""
-    if job is None:
-        return {END: End.VANISHED}
-    if job.state != JobState.COMPLETED:
-        return {END: End.ABORTED if job.state == JobState.ABORTED else End.CANCELED}
-    if job.documents is not None and job.documents > 1:
-        return {END: End.DOUBLED}
-    if entry.extra.get(STARTED_AT, job.started_at) != job.started_at and entry.extra.get(UPLOAD) != CUT:
-        return {END: End.STARTED_TWICE}
-    is_whole = job.k_octets is not None and job.k_octets == entry.extra.get(K_OCTETS)
-    return {END: End.COMPLETED, **({UPLOAD: WHOLE} if is_whole else {})}
 
 
 def _is_stuck(entry: Entry, records: Records) -> bool:
