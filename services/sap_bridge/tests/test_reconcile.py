@@ -265,6 +265,22 @@ def test_order_booked_while_sap_is_read_is_no_finding(
     assert len(during) == 2
 
 
+def test_row_of_an_older_version_is_compared_as_far_as_it_tells(
+    reconcile: Reconcile, book: Any, transactions: Any
+) -> None:
+    (order, number), (other, _) = book(2)
+    ledger = Ledger(schema.ledger)
+    for booked, organization in ((order, "1720"), (other, "1710")):
+        entry = transactions.run(lambda connection, n=booked: ledger.get(connection, Key(n, "order.created")))
+        known = {"reference": booked, "sold_to": "17100001", "organization": organization}
+        transactions.run(lambda connection, e=entry, k=known: ledger.advance(connection, e, "booked", extra=k))
+
+    code, lines, _ = reconcile()
+
+    assert code == 1
+    assert lines[:-1] == [f"different  {order}  {number}  organization: 1720 sent, 1710 in SAP"]
+
+
 def test_ledger_in_either_database_is_read(
     reconcile: Reconcile, sandbox: RunningSandbox, make_booking: Any, open_ledger: Any, database_url: str
 ) -> None:
