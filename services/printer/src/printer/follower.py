@@ -12,7 +12,8 @@ from printer.classification import Fate, JobState, PrinterError
 from printer.closing import END, End, close, give_up, lose, report
 from printer.desk import Desk
 from printer.follower_lease import take_lead, tell_trouble
-from printer.ipp_client import IppPrinter, Job
+from printer.ipp_answers import Job
+from printer.ipp_client import IppPrinter
 from printer.job_end import end_of, seen_of
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
 from printer.submission import SEEN_PRINTING, NotSettledError, Submission, VanishedError

@@ -3,99 +3,18 @@
 Every failure is a `PrinterError` that says whether the printer may have accepted the request.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from printer.classification import (
-    GONE,
-    NOT_FOUND,
-    PRINTER_STATES,
-    PRINTER_STOPPED,
-    Fate,
-    JobState,
-    PrinterError,
-    is_in_trouble,
-)
+from printer.classification import GONE, NOT_FOUND, Fate, JobState, PrinterError
 from printer.ipp_access import Access
+from printer.ipp_answers import JOB_ATTRIBUTES, Job, PrinterStatus, integer_of, job_of, number_of, texts_of
 from printer.ipp_message import Attribute, Group, Response, Tag
 from printer.ipp_transport import ANYBODY, IppTransport, Operation, http_url
 
 PDF = "application/pdf"
 START_TIMEOUT_S = 5.0
 """A printer that is silent for so long at our start is asked again when there is something to print."""
-JOB_ATTRIBUTES = (
-    "job-id",
-    "job-name",
-    "job-originating-user-name",
-    "job-state",
-    "job-state-reasons",
-    "job-hold-until",
-    "number-of-documents",
-    "job-k-octets",
-    "time-at-processing",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job as the printer describes it."""
-
-    id: int
-    name: str | None
-    """None: the printer does not say (CUPS leaves names out of long lists, and hides those of other users)."""
-    user: str | None
-    """Who sent it; None: the printer does not say."""
-    state: int
-    reasons: tuple[str, ...]
-    hold_until: str | None
-    documents: int | None
-    """None: the printer does not count them."""
-    k_octets: int | None
-    """Size of its documents, see `ipp_document`; None: the printer does not say."""
-    started_at: int | None
-    """When it was last begun, on the printer's clock; None: not yet, or the printer does not say."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it still has no document."""
-        if self.documents is not None:
-            return self.documents == 0
-        waits = self.state in (JobState.PENDING, JobState.HELD)
-        return waits and any(reason in ("job-incoming", "job-data-insufficient") for reason in self.reasons)
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in (JobState.CANCELED, JobState.ABORTED, JobState.COMPLETED)
-
-    @property
-    def is_left_held(self) -> bool:
-        """Whether it is whole and held for no reason, and for ever: a kill of CUPS between two writes leaves it so."""
-        has_no_reason = self.hold_until in (None, "no-hold") and set(self.reasons) <= {"none"}
-        return self.state == JobState.HELD and bool(self.documents) and has_no_reason
-
-
-@dataclass(frozen=True, slots=True)
-class PrinterStatus:
-    """How the printer is."""
-
-    state: int
-    reasons: tuple[str, ...]
-    up_time_s: int | None = None
-    """Since the printer was started; None: it does not say."""
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it prints nothing, by its own word."""
-        return self.state == PRINTER_STOPPED
-
-    @property
-    def in_trouble(self) -> bool:
-        """Whether it waits for a person."""
-        return is_in_trouble(self.state, self.reasons)
-
-    def __str__(self) -> str:
-        return ", ".join(reason for reason in self.reasons if reason != "none") or PRINTER_STATES.get(self.state, "?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +47,15 @@ class IppPrinter:
         """How the printer is now."""
         group = self._ask_printer("printer-state", "printer-state-reasons", "printer-up-time")
         return PrinterStatus(
-            _integer(group, "printer-state"),
-            _texts(group, "printer-state-reasons"),
-            _number(group, "printer-up-time"),
+            integer_of(group, "printer-state"),
+            texts_of(group, "printer-state-reasons"),
+            number_of(group, "printer-up-time"),
         )
 
     def formats(self) -> tuple[str, ...]:
         """The document formats that it takes. Asked with little patience."""
         group = self._ask_printer("document-format-supported", read_timeout_s=START_TIMEOUT_S)
-        return _texts(group, "document-format-supported")
+        return texts_of(group, "document-format-supported")
 
     def has_sent(self, job: Job, name: str) -> bool:
         """Whether the job, found by its id, is the one that we sent under that name.
@@ -156,7 +75,7 @@ class IppPrinter:
                 group = self._call(
                     Operation.CREATE_JOB, {"job-name": (Tag.NAME, name)}, job=attributes, answers=Tag.JOB
                 )
-                return _integer(group.first(Tag.JOB), "job-id")
+                return integer_of(group.first(Tag.JOB), "job-id")
             except PrinterError as error:
                 if error.fate is not Fate.ATTRIBUTES:
                     raise
@@ -175,7 +94,7 @@ class IppPrinter:
             },
             document=pdf,
         )
-        return _number(answer.first(Tag.JOB), "job-state") == JobState.PROCESSING
+        return number_of(answer.first(Tag.JOB), "job-state") == JobState.PROCESSING
 
     def cancel_job(self, job_id: int) -> None:
         """End the job without printing it, or what is left of it."""
@@ -197,7 +116,7 @@ class IppPrinter:
             if error.status in (NOT_FOUND, GONE):
                 return None
             raise
-        return _job(response.first(Tag.JOB))
+        return job_of(response.first(Tag.JOB))
 
     def find_job(self, name: str) -> Job | None:
         """The job of that name; of several the one with a document. None: the printer surely has none."""
@@ -211,7 +130,7 @@ class IppPrinter:
                 "requested-attributes": (Tag.KEYWORD, requested),
             }
             response = self._call(Operation.GET_JOBS, operation)
-            found += [_job(group) for group in response.all(Tag.JOB)]
+            found += [job_of(group) for group in response.all(Tag.JOB)]
         named = [job if job.name is not None else self.job(job.id) for job in found]
         ours = [job for job in named if job is not None and job.name == name]
         return max(ours, key=lambda job: (not job.is_empty, job.id), default=None)
@@ -231,7 +150,7 @@ class IppPrinter:
         if self._known is None:
             names = ("document-format", "media", "print-scaling", "which-jobs")
             group = self._ask_printer(*(f"{name}-supported" for name in names))
-            self._known = _Capabilities(*(_texts(group, f"{name}-supported") for name in names))
+            self._known = _Capabilities(*(texts_of(group, f"{name}-supported") for name in names))
         return self._known
 
     def _ask_printer(self, *attributes: str, read_timeout_s: float | None = None) -> Group:
@@ -259,37 +178,3 @@ class IppPrinter:
             if error.fate is not Fate.BUSY:
                 self._known = None  # after a failure it may be another printer, or set up anew
             raise
-
-
-def _job(group: Group) -> Job:
-    return Job(
-        id=_integer(group, "job-id"),
-        name=_text(group, "job-name"),
-        user=_text(group, "job-originating-user-name"),
-        state=_integer(group, "job-state"),
-        reasons=_texts(group, "job-state-reasons"),
-        hold_until=_text(group, "job-hold-until"),
-        documents=_number(group, "number-of-documents"),
-        k_octets=_number(group, "job-k-octets"),
-        started_at=_number(group, "time-at-processing"),
-    )
-
-
-def _integer(group: Group, name: str) -> int:
-    if (value := _number(group, name)) is None:
-        raise PrinterError(Fate.UNKNOWN, f"the answer has no {name}")
-    return value
-
-
-def _number(group: Group, name: str) -> int | None:
-    values: Sequence[object] = group.get(name, ())
-    return values[0] if values and isinstance(values[0], int) else None
-
-
-def _text(group: Group, name: str) -> str | None:
-    texts = _texts(group, name)
-    return texts[0] if texts else None
-
-
-def _texts(group: Group, name: str) -> tuple[str, ...]:
-    return tuple(value for value in group.get(name, ()) if isinstance(value, str))

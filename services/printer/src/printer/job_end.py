@@ -6,7 +6,7 @@ from eventbus.department.ledger import Entry
 
 from printer.classification import JobState
 from printer.closing import END, End
-from printer.ipp_client import Job
+from printer.ipp_answers import Job
 from printer.submission import CUT, K_OCTETS, SEEN_PRINTING, STARTED_AT, UPLOAD, WHOLE
 
 

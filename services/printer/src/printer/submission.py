@@ -12,7 +12,8 @@ from eventbus.logs import get_logger
 
 from printer.classification import GONE, HAS_DOCUMENT, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
 from printer.copies import Reprint, note_of
-from printer.ipp_client import IppPrinter, Job
+from printer.ipp_answers import Job
+from printer.ipp_client import IppPrinter
 from printer.ipp_document import k_octets, padded
 from printer.ipp_transport import READ_TIMEOUT_S
 from printer.records import ACCEPTED, CREATED, CREATING, SENDING, STARTED, Records
