@@ -1,5 +1,6 @@
 """What a department does with an order, step by step."""
 
+from collections.abc import Callable
 from typing import Any
 
 from eventbus.contract import Event, OrderCreated
@@ -52,3 +53,26 @@ def row(desk: Desk, order_number: str, copy: int = 1) -> Entry:
     entry = desk.transactions.run(lambda connection: Ledger(ledger_rows).get(connection, key))
     assert entry is not None
     return entry
+
+
+class Killed(BaseException):
+    """The process was killed here."""
+
+
+class DyingTransactions:
+    """Lets so many transactions through; then the process is dead, before or after the commit."""
+
+    def __init__(self, inner: Any, transactions_left: int, *, after_commit: bool) -> None:
+        self._inner = inner
+        self._left = transactions_left
+        self._after_commit = after_commit
+        self.died = False
+
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        if self._left == 0 and self._after_commit and not self.died:
+            self._inner.run(work)
+        if self._left == 0:
+            self.died = True
+            raise Killed
+        self._left -= 1
+        return self._inner.run(work)

@@ -1,19 +1,21 @@
 """CUPS dies, and forgets what it had not written down: no paper twice, none missing without a word."""
 
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from eventbus.department import InHand, Transient
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
-from printer import follower, submission
+from printer import follower, ipp_queue, submission
 from printer.classification import JobState
 from printer.ipp_transport import Operation
 
 from .cups import CupsServer, Queue
 from .cutting_proxy import CuttingProxy
-from .steps import A4, a_queue, follow_until, print_until_in_hand, row
+from .steps import A4, DyingTransactions, Killed, a_queue, follow_until, print_until_in_hand, row
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +167,27 @@ def test_job_that_a_person_holds_is_left_held_and_reported_as_waiting(
     assert job is not None
     assert job.state == JobState.HELD
     assert cups.papers() == []
+
+
+@pytest.mark.parametrize("after_commit", [False, True], ids=["before the commit", "after the commit"])
+def test_worker_killed_at_any_step_leaves_one_paper(
+    cups: Queue, desk: Any, after_commit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second job would be a second paper: unlike ippeveprinter CUPS takes all that comes."""
+    monkeypatch.setattr(submission, "UNATTENDED_SETTLE_S", 0.0)
+    monkeypatch.setattr(ipp_queue, "IPP_LEASE_S", 0.0)  # a dead owner's lease has run out
+    queue, steps, died, numbers = a_queue(cups.uri), 0, True, list[str]()
+    while died:
+        event = an_event()
+        dying = DyingTransactions(desk.transactions, steps, after_commit=after_commit)
+        with suppress(Killed):
+            queue.print_once(event, replace(desk, transactions=dying))
+        print_until_in_hand(queue, event, desk)
+        died, steps = dying.died, steps + 1
+        numbers.append(event.subject)
+    follow_until(queue, desk, "done", *numbers)
+    assert cups.papers() == sorted(numbers)
+    assert steps > 6
 
 
 def test_slip_is_found_among_five_hundred_finished_jobs(cups: Queue, cups_proxy: CuttingProxy, desk: Any) -> None:

@@ -1,7 +1,6 @@
 """Each order is on paper once, whatever cuts in, on a real IPP printer."""
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ from printer.copies import note_of
 from printer.ipp_client import IppPrinter
 from printer.ipp_transport import Operation
 
-from .steps import A4, a_queue, follow_until, print_until_in_hand
+from .steps import A4, DyingTransactions, Killed, a_queue, follow_until, print_until_in_hand
 
 
 @pytest.fixture
@@ -297,29 +296,6 @@ def test_slip_that_the_printer_refuses_for_good_is_parked(scripted_printer: Any,
     printer = scripted_printer((413, {}, b""))
     with pytest.raises(Permanent, match="HTTP 413"):
         a_queue(printer.uri).print_once(an_event(), desk)
-
-
-class Killed(BaseException):
-    """The process was killed here."""
-
-
-class DyingTransactions:
-    """Lets so many transactions through; then the process is dead, before or after the commit."""
-
-    def __init__(self, inner: Any, transactions_left: int, *, after_commit: bool) -> None:
-        self._inner = inner
-        self._left = transactions_left
-        self._after_commit = after_commit
-        self.died = False
-
-    def run(self, work: Callable[[Any], Any]) -> Any:
-        if self._left == 0 and self._after_commit and not self.died:
-            self._inner.run(work)
-        if self._left == 0:
-            self.died = True
-            raise Killed
-        self._left -= 1
-        return self._inner.run(work)
 
 
 @pytest.mark.usefixtures("settled_at_once")
