@@ -11,18 +11,18 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from marketing.counters import TOTAL
+from marketing.counters import PRODUCT, TOTAL
 from marketing.period import Period
-from marketing.tables import BY_PREVIOUS_DAY, counts, revisits
+from marketing.tables import counts, revisits
 
 
 class Links(NamedTuple):
-    """Of each group, the links inside a period, or those that lead into it."""
+    """Of each group (products by number), the links inside a period, or those that lead into it."""
 
-    sums: Mapping[str, int]
+    sums: Mapping[str | int, int]
     inside: bool
 
-    def different(self, key: str, customers: int, new_customers: int) -> int:
+    def different(self, key: str | int, customers: int, new_customers: int) -> int:
         """Different customers of the group, from the sums of its days."""
         links = self.sums.get(key, 0)
         return customers - links if self.inside else new_customers + links
@@ -32,19 +32,20 @@ def read_links(connection: Connection, dimension: str, period: Period) -> Links:
     """The links of each group of that dimension."""
     table = revisits.c
     inside = _inside_is_less(period, *_counted_days(connection))
-    day = table.previous_day
+    # a plus keeps SQLite, which has no statistics, from the primary key: it would read all links of the period's days
+    day = sa.literal_column("+revisits.day", sa.Date) if connection.dialect.name == "sqlite" else table.day
     ends = (
-        (day.between(period.first, period.last), table.day <= period.last)
+        (table.previous_day.between(period.first, period.last), day <= period.last)
         if inside
-        else (day < period.first, table.day.between(period.first, period.last))
+        else (table.previous_day < period.first, day.between(period.first, period.last))
     )
     links = sa.cast(sa.func.coalesce(sa.func.sum(table.customers), 0), sa.BigInteger)
     if dimension == TOTAL:  # has one key: a group would be sorted
         statement = sa.select(sa.literal(""), links)
     else:
-        statement = sa.select(table.key, links).group_by(table.key)
+        key = table.key if dimension != PRODUCT else sa.cast(table.key, sa.BigInteger)  # numbers are sorted sooner
+        statement = sa.select(key, links).group_by(key)
     statement = statement.where(table.dimension == dimension, *ends)
-    statement = statement.with_hint(revisits, f"INDEXED BY {BY_PREVIOUS_DAY}", "sqlite")  # it knows no statistics
     return Links(dict(connection.execute(statement).all()), inside)
 
 

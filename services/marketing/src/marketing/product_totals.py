@@ -96,7 +96,8 @@ def read(connection: Connection, period: Period) -> Iterable[Any]:
         parts = [_total(1, end), _between(end, after), _total(-1, begin), _between(period.first, begin)]
     part = sa.union_all(*parts).subquery()
     sums = _sums(part)
-    statement = sa.select(part.c.key, *sums).group_by(part.c.key).having(sums[0] > 0)
+    product = sa.cast(part.c.key, sa.BigInteger)  # numbers are sorted sooner than texts
+    statement = sa.select(product, *sums).group_by(product).having(sums[0] > 0)
     return connection.execute(statement)
 
 

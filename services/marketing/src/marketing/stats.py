@@ -110,13 +110,13 @@ def _by_product(connection: Connection, period: Period) -> list[dict[str, Any]]:
     links = read_links(connection, PRODUCT, period)
     products = [
         {
-            "product": int(key),
+            "product": product,
             "orders": orders,
             "items": items,
-            "customers": links.different(key, customers, new_customers),
+            "customers": links.different(product, customers, new_customers),
             "new_customers": new_customers,
         }
-        for key, orders, items, customers, new_customers in product_totals.read(connection, period)
+        for product, orders, items, customers, new_customers in product_totals.read(connection, period)
     ]
     products.sort(key=lambda product: (-product["items"], product["product"]))
     return products
