@@ -28,14 +28,19 @@ class Numbers(NamedTuple):
 
 
 _NOTHING = Numbers()
-_NO_WORKERS = sa.text("SET LOCAL max_parallel_workers_per_gather = 0")
+_PLANS = sa.text(
+    "SELECT set_config('max_parallel_workers_per_gather', '0', true), "
+    "set_config('plan_cache_mode', 'force_custom_plan', true)"
+)
+"""For PostgreSQL, at a million orders: to start workers takes longer than what they would do, and a plan that does not
+know the period takes half as long again (a year by product: 100 ms, 65 with one that does)."""
 _NO_HOUR = {"orders": 0, "items": 0, "customers": 0}
 
 
 def read_stats(connection: Connection, period: Period, group_by: GroupBy, zone: ZoneInfo) -> dict[str, Any]:
     """The numbers of that period, ready for JSON. Days and hours without an order are there, with zeros."""
-    if connection.dialect.name == "postgresql":  # starting workers takes longer than what they would do
-        connection.execute(_NO_WORKERS)
+    if connection.dialect.name == "postgresql":
+        connection.execute(_PLANS)
     days = _by_day(connection, period)
     total = Numbers(*map(sum, zip(*days.values(), strict=True))) if days else _NOTHING
     return {
