@@ -50,6 +50,8 @@ BROKER = Program("rabbitmq-server", "rabbitmq-server", ("/usr/lib/rabbitmq/bin",
 FOR_TESTS = (
     Program("pg_ctl", "postgresql", ("/usr/lib/postgresql/*/bin",)),
     Program("ippeveprinter", "cups-ipp-utils"),
+    Program("cupsd", "cups-daemon"),
+    Program("lpadmin", "cups-client"),
     Program("dbus-daemon", "dbus"),
     Program("pdftotext", "poppler-utils"),
     Program("zbarimg", "zbar-tools"),
