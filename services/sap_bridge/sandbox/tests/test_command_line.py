@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -137,6 +139,32 @@ def test_nobody_there_is_one_line_and_exit_code_69(run: Any, monkeypatch: pytest
 def test_somebody_else_there_is_one_line_and_exit_code_69(running: RunningSandbox, run: Any) -> None:
     (line,) = run("stats", "--url", f"{running.origin}/healthz", code=69)
     assert "is no SAP sandbox" in line
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (404, b'{"detail": "Not Found"}'), (200, b"<html>")])
+@pytest.mark.parametrize("arguments", [("stats",), ("orders",), ("faults", "show"), ("faults", "clear")])
+def test_another_server_that_speaks_json_is_no_sandbox(
+    run: Any, monkeypatch: pytest.MonkeyPatch, arguments: Any, status: int, body: bytes
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the tests' output quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        monkeypatch.setenv("SAP_SANDBOX_URL", f"http://127.0.0.1:{other.server_port}")
+        (line,) = run(*arguments, code=69)
+        thread.join()
+    assert f"is no SAP sandbox: it answered {status} " in line
 
 
 @pytest.mark.parametrize("arguments", [("wipe",), ("faults",), ("orders", "remove"), ("faults", "add")])

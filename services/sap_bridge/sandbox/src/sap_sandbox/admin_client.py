@@ -7,6 +7,8 @@ from urllib.parse import quote
 import requests
 
 TIMEOUT_S = 30.0
+SIGN = "sap-sandbox"
+"""Header of every answer of the administration: other servers speak JSON, too."""
 Document = dict[str, Any]
 
 
@@ -77,12 +79,11 @@ class AdminClient:
                 answer = session.request(method, url, json=document, params=query, timeout=TIMEOUT_S)
         except requests.RequestException as error:
             raise UnreachableError(f"no SAP sandbox answers at {url}: {type(error).__name__}") from error
-        try:
-            content = answer.json()
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise UnreachableError(f"{url} is no SAP sandbox: it answered {answer.status_code} without a JSON object")
+        if SIGN not in answer.headers:
+            raise UnreachableError(
+                f"{url} is no SAP sandbox: it answered {answer.status_code} without the header {SIGN}"
+            )
+        content: Document = answer.json()
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
             raise RefusedError(str(content.get("detail", f"{url} answered {answer.status_code}")))
         return content

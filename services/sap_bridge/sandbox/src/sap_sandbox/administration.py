@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sap_sandbox import by_hand
+from sap_sandbox.admin_client import SIGN
 from sap_sandbox.by_hand import ByHand
 from sap_sandbox.faults import answers, rule
 from sap_sandbox.faults.kinds import EXPIRE_SESSIONS, KINDS
@@ -157,9 +158,11 @@ class Administration:
 def _with_problems(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
-            return await endpoint(request)
+            response = await endpoint(request)
         except ProblemError as error:
-            return error.response()
+            response = error.response()
+        response.headers[SIGN] = "administration"
+        return response
 
     return answer
 
