@@ -253,6 +253,7 @@ def test_verdict_becomes_the_handlers_outcome(
         ({"Retry_After": "7"}, 6, 7),
         ({"Retry_After": "Wed, 21 Oct 2999 07:28:00 GMT"}, 3590, 3600),
         ({"Retry_After": "-1"}, 0, 1),
+        ({"Retry_After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, 0, 1),
         ({}, 0, 1),
     ],
 )

@@ -73,6 +73,7 @@ def test_region_without_a_row_takes_the_row_for_any(settings: Settings, region: 
         ({"sales_areas": {"south": NORTH}}, {"region": "north"}, "unmapped_region"),
         ({"materials": {"2": "TG11"}}, {"product_ids": (3,)}, "unmapped_product"),
         ({"reference_prefix": "WEB-"}, {"order_number": "A" * 32}, "unusable_reference"),
+        ({}, {"created_at": datetime(9999, 12, 31, 23, 30, tzinfo=UTC)}, "unusable_date"),
         ({}, {"customer_name": "Daníel", "product_ids": (1,), "order_number": "A" * 35}, None),
     ],
 )
@@ -142,6 +143,7 @@ def test_quantities_are_told_as_sap_writes_them(items: list[tuple[str, str]], ex
     [
         ({"SAP_URL": "sap.example:443/srv"}, "sap.url"),
         ({"SAP_URL": "https://sap.example/srv/"}, "sap.url"),
+        ({"SAP_URL": "https://WEBSHOP:sandbox@sap.example/srv"}, "sap.url"),
         ({"SAP_URL": "https://sap.example/srv"}, "SAP_SETTLE_S"),
         ({"SAP_URL": "https://sap.example/srv", "SAP_SETTLE_S": "59"}, "SAP_SETTLE_S"),
         ({"SAP_TRANSIENT_RE": "("}, "sap.transient_re"),

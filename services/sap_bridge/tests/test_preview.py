@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,16 @@ def test_order_that_would_be_parked_is_told_with_the_reason_and_1(ask: Ask, docu
     assert (code, out) == (1, "")
     assert error.startswith(f"bus-sap: would be parked: {reason}")
     assert "Daníel" not in error
+
+
+def test_terminal_without_the_names_letters_shows_their_codes(ask: Ask) -> None:
+    document = json.dumps(PLACED | {"customer_name": "王"}).encode()
+    command = [sys.executable, "-m", "sap_bridge", "preview", "-"]
+    environ = os.environ | {"PYTHONIOENCODING": "latin-1"}
+
+    shown = subprocess.run(command, input=document, env=environ, capture_output=True, check=True).stdout
+
+    assert b"\\u738b" in shown
 
 
 def test_what_cannot_be_read_is_2_and_wrong_configuration_78(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

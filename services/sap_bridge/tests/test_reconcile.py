@@ -245,6 +245,11 @@ def test_first_day_after_the_last_is_2_and_wrong_configuration_78(reconcile: Rec
     assert reconcile("--from", "2026-11-02", "--to", "2026-11-01")[0] == 2
     code, _, error = reconcile("--from", "01.11.2026", "--to", "2026-11-01")
     assert (code, error.splitlines()[-1][-53:]) == (2, "--from: expected a day as YYYY-MM-DD, got '01.11.2026'"[-53:])
+    assert reconcile("--from", "0001-01-01", "--to", "2026-11-01")[0] == 2
+    assert reconcile(DATABASE_URL="mysql://user:secret@127.0.0.1/ledger")[::2] == (
+        78,
+        "configuration: DATABASE_URL: expected sqlite:///file or postgresql://…, got: mysql\n",
+    )
     assert reconcile(SAP_MAPPING_FILE="/nonexistent.yaml")[0] == 78
 
 
@@ -263,6 +268,40 @@ def test_order_booked_while_sap_is_read_is_no_finding(
 
     assert reconcile()[0] == 0
     assert len(during) == 2
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"CustomerPurchaseOrderDate": "/Date(253402300800000)/"},
+        {"CustomerPurchaseOrderDate": 5},
+        {"PurchaseOrderByCustomer": 5},
+        {"SoldToParty": None},
+        {"to_Item": {"__deferred": {}}},
+        {"to_Item": {"results": [{"Material": "TG11", "RequestedQuantity": "two"}]}},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_rows_that_are_no_sales_orders_are_2(reconcile: Reconcile, sap: Any, odd: dict[str, Any]) -> None:
+    row = {
+        "SalesOrder": "1",
+        "PurchaseOrderByCustomer": None,  # as a proxy may make of SAP's ""
+        "CustomerPurchaseOrderDate": "/Date(1764201600000)/",
+        "SalesOrganization": "1710",
+        "DistributionChannel": "10",
+        "OrganizationDivision": "00",
+        "SoldToParty": "17100001",
+        "to_Item": {"results": [{"Material": "TG11", "RequestedQuantity": "2"}]},
+    }
+    empty = type(sap.logins[0])(200, {}, '{"d":{"results":[]}}')
+    sap.look_ups = [type(sap.logins[0])(200, {}, json.dumps({"d": {"results": [row]}})), empty]
+    assert reconcile(SAP_URL=sap.url)[0] == 0
+
+    sap.look_ups = [type(sap.logins[0])(200, {}, json.dumps({"d": {"results": [row | odd]}})), empty]
+    code, lines, error = reconcile(SAP_URL=sap.url)
+
+    assert (code, lines) == (2, [])
+    assert error.startswith("bus-sap: could not compare: SAP answered with rows that are no sales orders")
 
 
 def test_row_of_an_older_version_is_compared_as_far_as_it_tells(

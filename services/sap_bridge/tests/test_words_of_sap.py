@@ -40,6 +40,21 @@ def test_customers_name_is_left_out_however_sap_spells_it(name: str, told: str, 
     assert redacted(told, name) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_warning_in_any_encoding_is_logged_without_the_name(
+    sap: Any, make_booking: Any, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    message = json.dumps({"code": "X/1", "severity": "warning", "message": "Kunde Zoë"}, ensure_ascii=False)
+    as_http_reads_it = message.encode(encoding).decode("latin-1")
+    sap.posts = [type(sap.logins[0])(201, {"sap-message": as_http_reads_it}, '{"d":{"SalesOrder":"1"}}')]
+
+    make_booking(sap.url).book(an_event(customer_name="Zoë"))
+
+    logged = capsys.readouterr().out
+    assert "warning X/1: Kunde [name]" in logged
+    assert "Zo" not in logged
+
+
 def test_sap_silent_the_call_ends_before_the_handlers_limit(sap: Any, make_booking: Any, transactions: Any) -> None:
     sap.posts = [type(sap.logins[0])(act="silence")]
     event = an_event()

@@ -4,6 +4,7 @@ Exit codes: 0 nothing found; 1 something found; 2 could not be done, or wrong us
 """
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
-from eventbus.settings import config_path, load_or_exit
+from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
 
 from eventbus import database, logs
 from sap_bridge import preview, report
@@ -27,6 +28,7 @@ from sap_bridge.settings import MARGIN_S, SapBridgeSettings
 EXIT_FOUND = 1
 EXIT_IMPOSSIBLE = 2
 EXIT_INTERRUPTED = 130
+FIRST_DAY = date(2000, 1, 1)
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -35,6 +37,9 @@ def main() -> None:
     """Run the command that the process was started with, and end with its exit code."""
     logs.configure("bus-sap", environ={"LOG_LEVEL": "CRITICAL", **os.environ})  # what logs would say, our line says
     logging.getLogger("urllib3").setLevel(logging.NOTSET)  # as the rest
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper), "a process's own"
+        stream.reconfigure(errors="backslashreplace")  # a terminal that has no 王 shows \u738b
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -75,9 +80,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a day as YYYY-MM-DD, got {text!r}") from None
+    if day < FIRST_DAY:
+        raise argparse.ArgumentTypeError(f"expected a day from {FIRST_DAY} on, got {text!r}")
+    return day
 
 
 def _settings() -> SapBridgeSettings:
@@ -108,6 +116,8 @@ def _reconcile(options: argparse.Namespace) -> int:
     settings = _settings()
     try:
         comparison = compare(settings, options.first, options.last)
+    except SettingsError as error:
+        exit_configuration(str(error))
     except UnreadableError as error:
         return _fail(f"could not compare: {error}", EXIT_IMPOSSIBLE)
     except sa.exc.SQLAlchemyError as error:
@@ -125,6 +135,7 @@ def compare(settings: SapBridgeSettings, first: date, last: date) -> Comparison:
     """The ledger of the settings compared with their SAP.
 
     Raises:
+        SettingsError: `database_url` names another kind of database.
         UnreadableError, sqlalchemy.exc.SQLAlchemyError: one of both cannot be read.
     """
     sap = settings.sap

@@ -101,7 +101,7 @@ class Signal:
             return min(float(value), RETRY_AFTER_S_MAX)
         try:
             moment = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), RETRY_AFTER_S_MAX)
@@ -230,7 +230,7 @@ def decide(signal: Signal, rules: tuple[Rule, ...], transient: re.Pattern[str]) 
 
 def warnings(headers: Mapping[str, str]) -> tuple[str, ...]:
     """Messages that came with a success (`sap-message`), each as `severity code: text`."""
-    message = _json_object(headers.get("sap-message", "").encode())
+    message = _json_object(_octets(headers.get("sap-message", "")))
     if not message:
         return ()
     details = message.get("details")
@@ -238,6 +238,15 @@ def warnings(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         f"{part.get('severity')} {part.get('code')}: {part.get('message')}" for part in found if isinstance(part, dict)
     )
+
+
+def _octets(header: str) -> bytes:
+    # http.client reads headers as ISO 8859-1, whatever was sent: taken for UTF-8 as it is, a name is not known again
+    raw = header.encode("latin-1")
+    try:
+        return raw.decode().encode()
+    except UnicodeDecodeError:
+        return header.encode()
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

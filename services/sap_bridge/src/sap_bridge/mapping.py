@@ -57,7 +57,7 @@ class Mapping:
             MappingError: with a reason such as `unmapped_region: …`, free of personal data.
         """
         area = self._area(order.region)
-        day = order.created_at.astimezone(self._settings.timezone).date()
+        day = self._day(order.created_at)
         reference = self.reference(order.order_number)
         document: dict[str, Any] = {
             "SalesOrderType": self._settings.order_type,
@@ -83,6 +83,12 @@ class Mapping:
                 f"unusable_reference: {len(reference)} characters; SAP takes {REFERENCE_CHARACTERS_MAX} of ASCII"
             )
         return reference
+
+    def _day(self, moment: datetime) -> date:
+        try:
+            return moment.astimezone(self._settings.timezone).date()
+        except OverflowError:
+            raise MappingError(f"unusable_date: {moment:%Y-%m-%d} is the calendar's end") from None
 
     def _area(self, region: str) -> SalesArea:
         areas = self._settings.mapping.sales_areas

@@ -84,6 +84,8 @@ def _document(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise SettingsError(f"{path}: {line}{error.problem or 'expected YAML'}") from error
+    except RecursionError:
+        raise SettingsError(f"{path}: expected tables, got: brackets nested too deep") from None
     except (yaml.YAMLError, UnicodeError) as error:
         raise SettingsError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):

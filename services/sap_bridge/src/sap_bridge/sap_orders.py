@@ -111,9 +111,15 @@ def _sap_order(row: dict[str, Any]) -> SapOrder:
             "sold_to": as_in_sap(row["SoldToParty"]),
             "items": quantities(items),
         }
-        return SapOrder(str(row["SalesOrder"]), row["PurchaseOrderByCustomer"], facts)
-    except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        return SapOrder(str(row["SalesOrder"]), _text(row["PurchaseOrderByCustomer"]), facts)
+    except (TypeError, KeyError, AttributeError, ArithmeticError, ValueError) as error:
         raise UnreadableError(f"SAP answered with rows that are no sales orders ({type(error).__name__})") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise TypeError(type(value).__name__)
+    return value or ""
 
 
 def _day(value: Any) -> str:

@@ -47,8 +47,8 @@ def _code(length: int) -> StringConstraints:
 class SapSettings(Settings):
     """How to reach SAP, and what an order becomes there."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s]+/[^?#\s]*[^/?#\s]$")]
-    """The service's root, without a slash at its end."""
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/[^?#\s]*[^/?#\s]$")]
+    """The service's root, without a slash at its end and without a login: that would be in every print-out."""
     client: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] | None = None
     user: str = Field(min_length=1)
     password: SecretStr = Field(min_length=1)
