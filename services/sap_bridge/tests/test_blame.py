@@ -7,7 +7,7 @@ import pytest
 from eventbus.department import Blocked, Done, Permanent, Transient
 from eventbus.department.ledger import Key, Ledger
 from eventbus.testing import an_event
-from sap_bridge import schema
+from sap_bridge.blame import ALONE_FOR
 from sap_sandbox.testing import RunningSandbox
 
 CREATED = '{"d":{"SalesOrder":"4711"}}'
@@ -22,23 +22,40 @@ def outcome_of(booking: Any, event: Any) -> Any:
 
 
 def test_order_that_alone_is_refused_is_parked_while_others_are_booked(
-    sandbox: RunningSandbox, make_booking: Any, transactions: Any
+    sandbox: RunningSandbox, make_booking: Any, transactions: Any, ledger: Ledger, clock: Any
 ) -> None:
     refused = an_event()
     sandbox.fault("403", reference=refused.subject)
-    booking = make_booking(sandbox.url)
+    booking = make_booking(sandbox.url, ledger)
 
     outcomes = []
     for _ in range(4):
         outcomes += [outcome_of(booking, refused), outcome_of(booking, an_event())]
+        clock.pass_s(ALONE_FOR.total_seconds() / 3)
 
     assert outcomes == [Blocked, Done, Transient, Done, Transient, Done, Permanent, Done]
-    ledger = Ledger(schema.ledger)
     entry = transactions.run(lambda connection: ledger.get(connection, Key(refused.subject, refused.type)))
     assert (entry.state, entry.detail) == ("rejected", "SAP answered 403; 3 times while other orders were booked")
 
     sandbox.clear_faults()  # a person has mended it, and redrives
     assert outcome_of(booking, refused) is Done
+
+
+def test_one_of_saps_servers_refuses_and_another_books_no_order_is_parked_in_minutes(
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any
+) -> None:
+    unlucky = an_event()
+    sandbox.fault("403", reference=unlucky.subject)
+    booking = make_booking(sandbox.url, ledger)
+
+    outcomes = []
+    for _ in range(8):
+        outcomes += [outcome_of(booking, unlucky), outcome_of(booking, an_event())]
+        clock.pass_s(ALONE_FOR.total_seconds() / 9)
+
+    assert outcomes == [Blocked, Done, *(Transient, Done) * 7]
+    sandbox.clear_faults()
+    assert outcome_of(booking, unlucky) is Done
 
 
 def test_order_that_is_refused_while_nothing_is_booked_is_never_parked(

@@ -227,7 +227,7 @@ def test_pace_spreads_calls_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("sap_bridge.pace.time.monotonic", lambda: 100.0)
     monkeypatch.setattr("sap_bridge.pace.time.sleep", slept.append)
-    pace, none = Pace(4), Pace(0)
+    pace, none = Pace(4, 8), Pace(0, 8)
     for _ in range(3):
         assert pace.wait(until=101)
         assert none.wait(until=101)
@@ -239,10 +239,50 @@ def test_pace_turn_after_the_deadline_is_not_waited_for_nor_taken(monkeypatch: p
     slept: list[float] = []
     monkeypatch.setattr("sap_bridge.pace.time.monotonic", lambda: 100.0)
     monkeypatch.setattr("sap_bridge.pace.time.sleep", slept.append)
-    pace = Pace(0.1)
+    pace = Pace(0.1, 8)
 
     assert [pace.wait(until=109), pace.wait(until=109), pace.wait(until=111)] == [True, False, True]
     assert slept == [0.0, 10.0]
+
+
+def test_who_would_hold_a_worker_for_long_is_sent_away_each_to_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    now = 100.0
+    monkeypatch.setattr("sap_bridge.pace.time.monotonic", lambda: now)
+    monkeypatch.setattr("sap_bridge.pace.time.sleep", slept.append)
+    pace = Pace(2, 8)
+
+    assert [pace.away_s() for _ in range(6)] == [0, 0, 0, 1.5, 1.75, 2]
+    assert slept == [0, 0.5, 1]
+    assert [pace.wait(until=101) for _ in range(4)] == [True, True, True, False], "each that began has its turn"
+    now = 102.0
+    assert [pace.away_s() for _ in range(4)] == [0, 0, 0, 1.5]
+    assert Pace(0, 8).away_s() == 0
+
+
+def test_turns_that_nobody_called_in_make_no_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sap_bridge.pace.time.sleep", lambda _seconds: None)
+    pace = Pace(10000, 3)
+    for _ in range(50):
+        pace.away_s()
+    monkeypatch.setattr("sap_bridge.pace.time.monotonic", lambda: 0.0)
+
+    assert [pace.wait(until=0) for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("status", "logins"), [(403, 2), (302, 2), (404, 1), (500, 1)], ids=["forbidden", "logon page", "gone", "failed"]
+)
+def test_refused_login_is_not_used_again(
+    sap: Any, client_of: Callable[..., SapClient], status: int, logins: int
+) -> None:
+    """What a user may do is read when he logs on, and a dead session may be answered by a logon page for ever."""
+    sap.look_ups = [type(sap.logins[0])(status), type(sap.logins[0])(200, {}, '{"d":{"results":[]}}')]
+    client = client_of(sap.url)
+    assert isinstance(client.find("A", "1", "1710", soon()), Answer)
+
+    assert client.find("A", "1", "1710", soon()) == Found(())
+    assert len([request for request in sap.requests if request.path.endswith("/")]) == logins
 
 
 def test_pace_leaves_no_time_nothing_is_sent_and_the_slot_is_free_again(

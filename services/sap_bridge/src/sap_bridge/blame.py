@@ -7,7 +7,7 @@ have been booked since, SAP does not refuse everybody.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from eventbus.department.ledger import Entry
@@ -19,6 +19,8 @@ REFUSED = "refused"
 """Key in the ledger's `extra`."""
 ALONE_MAX = 3
 """So often an order may be refused while others are booked. One such time may be an authorization given just then."""
+ALONE_FOR = timedelta(minutes=10)
+"""So long, too: where one of SAP's servers refuses and another books, chance alone refuses some orders three times."""
 EVERYBODYS = (Verdict.AUTH, Verdict.CONFIG)
 IN_DOUBT = (403, 404)
 """Statuses with which SAP refuses an order in its own words, and with which it speaks of a service that was shut."""
@@ -48,13 +50,13 @@ def judged(entry: Entry, answer: Answer, now: datetime, booked_since: Callable[[
         return Judged(answer, extra if answer.verdict is Verdict.PERMANENT else entry.extra)
     earlier = entry.extra.get(REFUSED)
     if earlier is None:
-        return Judged(answer, extra | {REFUSED: {"at": now.isoformat(), "alone": 0}})
+        return Judged(answer, extra | {REFUSED: {"first": now.isoformat(), "at": now.isoformat(), "alone": 0}})
     others_booked = booked_since(datetime.fromisoformat(earlier["at"]))
     alone = earlier["alone"] + others_booked
-    if alone >= ALONE_MAX:
+    if alone >= ALONE_MAX and now - datetime.fromisoformat(earlier["first"]) >= ALONE_FOR:
         reason = f"{answer.reason}; {alone} times while other orders were booked"
         return Judged(replace(answer, verdict=Verdict.PERMANENT, reason=reason), extra)
-    remembered = extra | {REFUSED: {"at": now.isoformat(), "alone": alone}}
+    remembered = extra | {REFUSED: earlier | {"at": now.isoformat(), "alone": alone}}
     return Judged(replace(answer, verdict=Verdict.RETRY) if others_booked else answer, remembered)
 
 

@@ -97,6 +97,8 @@ class Booking:
         """
         if (pause_s := self._client.pause_left_s()) > 0:
             return Later(pause_s, "SAP asked for a pause")
+        if (away_s := self._client.away_s()) > 0:
+            return Later(away_s, "the rate of calls is used up (SAP_MAX_RPS)")
         try:
             return self._claim_and_book(event)
         except LeaseLostError:

@@ -141,6 +141,10 @@ class SapClient:
         """Seconds for which SAP wants to be left alone; 0: none."""
         return self._pause.left_s()
 
+    def away_s(self) -> float:
+        """Seconds after which an order should come back because our own rate is used up; 0: begin now."""
+        return self._transport.away_s()
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
@@ -155,11 +159,13 @@ class SapClient:
                 return current, signal
             login = current
             answer, signal = send(login)
+            refused_401 += signal.status == 401
+            if answer.verdict is Verdict.LOGIN and refused_401 > 1:
+                answer = replace(answer, verdict=Verdict.AUTH)
+            if answer.verdict is Verdict.AUTH:
+                self._logins.forget(login)
             if answer.verdict is not Verdict.LOGIN:
                 return answer, signal
-            refused_401 += signal.status == 401
-            if refused_401 > 1:
-                return replace(answer, verdict=Verdict.AUTH), signal
         return replace(answer, verdict=Verdict.RETRY), signal
 
     def _fetch_login(self, deadline: float) -> Login | Answer:

@@ -44,6 +44,13 @@ class Logins(Generic[Failure]):
         self._fetches = 0
         self._failure: Failure | None = None
 
+    def forget(self, refused: Login) -> None:
+        """Make a new login before the next call. SAP reads what a user may do when he logs on: what was granted since
+        does not reach this one, and some systems answer a dead session by their logon page for ever.
+        """
+        if self._current is refused:  # without the lock: who holds it is replacing it already
+            self._current = None
+
     def other_than(self, failed: Login | None, deadline: float) -> Login | Failure:
         """A login that is not `failed`: the current one, or a new one if `failed` still is the current one.
 

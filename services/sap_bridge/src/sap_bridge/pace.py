@@ -5,6 +5,11 @@ import time
 
 BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MAX_S = 60.0
+WAIT_S_MAX = 1.0
+"""So long a worker is held for its turn at most."""
+AWAY_SHARE = 0.5
+"""Who is sent away comes back this much closer together than turns are: events return too early or late by a fifth,
+and a turn that nobody takes is lost."""
 
 
 class Pause:
@@ -38,18 +43,49 @@ class Pause:
 
 
 class Pace:
-    """Lets through that many calls a second, evenly; 0: no limit."""
+    """Lets through that many calls a second, evenly; 0: no limit.
 
-    def __init__(self, per_second: float) -> None:
+    A worker that would have to wait for longer than `WAIT_S_MAX` before it has begun anything is sent away: `away_s`.
+    Calls that follow from what was begun (login, look-up) wait: `wait`.
+
+    Args:
+        per_second: calls.
+        calls_max: calls under way at a time.
+    """
+
+    def __init__(self, per_second: float, calls_max: int) -> None:
         self._interval_s = 1 / per_second if per_second else 0.0
+        self._calls_max = calls_max
         self._lock = threading.Lock()
         self._next = 0.0
+        self._away = 0.0
+        self._admitted = 0
+
+    def away_s(self) -> float:
+        """Seconds after which to ask again, each time others than before; 0: begin, a call has its turn now."""
+        if not self._interval_s:
+            return 0.0
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            if turn - now > WAIT_S_MAX:
+                back = max(self._away, turn)
+                self._away = back + self._interval_s * AWAY_SHARE
+                return back - now
+            self._next = turn + self._interval_s
+            # who began and then had nothing to call leaves a turn to others; more than this many would be a burst
+            self._admitted = min(self._admitted + 1, self._calls_max)
+        time.sleep(turn - now)
+        return 0.0
 
     def wait(self, until: float) -> bool:
         """Sleep until it is our turn; False at once if that comes after `until` (of `time.monotonic()`)."""
         if not self._interval_s:
             return True
         with self._lock:
+            if self._admitted:
+                self._admitted -= 1
+                return True
             now = time.monotonic()
             turn = max(now, self._next)
             if turn > until:

@@ -30,7 +30,7 @@ class Transport:
     def __init__(self, settings: SapSettings, *, idle_s_max: float = CONNECTION_IDLE_S_MAX) -> None:
         self._settings = settings
         self._slots = threading.BoundedSemaphore(settings.max_concurrency)
-        self._pace = Pace(settings.max_rps)
+        self._pace = Pace(settings.max_rps, settings.max_concurrency)
         self._session = session = requests.Session()
         session.trust_env = False  # REQUESTS_CA_BUNDLE would beat `verify`; .netrc would replace the login
         session.verify = settings.ca_file or True
@@ -74,6 +74,10 @@ class Transport:
             return self._exchange(method, path, headers, stream, min(timeout_s, left_s))
         finally:
             self._slots.release()
+
+    def away_s(self) -> float:
+        """See `Pace`."""
+        return self._pace.away_s()
 
     def close(self) -> None:
         """Close all connections."""
