@@ -55,6 +55,7 @@ FOR_TESTS = (
     Program("dbus-daemon", "dbus"),
     Program("pdftotext", "poppler-utils"),
     Program("zbarimg", "zbar-tools"),
+    Program("openssl", "openssl"),
     Program("node", "nodejs"),
     Program("npm", "npm"),
     BROWSER,
