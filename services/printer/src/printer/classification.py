@@ -29,6 +29,14 @@ class Fate(Enum):
     """It will never accept this job."""
 
 
+WORDS_CHARACTERS_MAX = 400
+
+
+def in_a_line(words: str) -> str:
+    """What a printer says, fit for logs, results and the ledger: printable, at most 400 characters."""
+    return "".join(c if c.isprintable() else "?" for c in words[:WORDS_CHARACTERS_MAX])
+
+
 class PrinterError(Exception):
     """The printer did not do what it was asked to. `reason` is one line without personal data."""
 
@@ -42,9 +50,9 @@ class PrinterError(Exception):
         is_answered: bool = True,
         is_sent_whole: bool = False,
     ) -> None:
-        super().__init__(reason)
         self.fate = fate
-        self.reason = reason
+        self.reason = in_a_line(reason)
+        super().__init__(self.reason)
         self.retry_after_s = retry_after_s
         self.status = status
         """The IPP status, where the printer gave one."""

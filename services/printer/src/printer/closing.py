@@ -6,7 +6,7 @@ from typing import Literal
 
 from eventbus.contract import Event, OrderCreated
 from eventbus.department import Done, InHand, Outcome
-from eventbus.department.ledger import Entry
+from eventbus.department.ledger import DETAIL_CHARACTERS_MAX, Entry
 from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
@@ -106,6 +106,7 @@ def settled_outcome(entry: Entry, event: Event[OrderCreated], desk: Desk) -> Out
 
 def give_up(entry: Entry, detail: str, desk: Desk, records: Records) -> Entry:
     """Report that a person has to look, and close the row. Raises whatever `Reports.publish` raises."""
+    detail = detail[:DETAIL_CHARACTERS_MAX]
     report(entry, desk, "attention", detail)
     closed = records.advance(entry, ATTENTION, release=True, detail=detail)
     metrics.SLIPS.labels("reprint_failed" if records.reprint_of(entry) else "attention").inc()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from printer.making import Slips
 from printer.records import RunsTransactions
-from printer.submission import Slips
 
 
 class Reports(Protocol):

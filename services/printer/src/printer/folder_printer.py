@@ -9,9 +9,9 @@ from eventlet import tpool
 
 from printer import _metrics as metrics
 from printer.closing import close_printed, give_up, settled_outcome
-from printer.copies import note_of
 from printer.desk import Desk
 from printer.folder import SlipFolder
+from printer.making import UnmadeSlipError, make_slip
 from printer.records import ACCEPTED, FINAL, FOLDER_LEASE_S, PRINTED, SENDING, Records
 from printer.submission import job_name, printer_changed
 
@@ -79,12 +79,15 @@ class FolderPrinter:
         """Nothing is open."""
 
     def _settle(self, entry: Entry, desk: Desk, records: Records) -> None:
-        reprint = records.reprint_of(entry)
-        if reprint is None or entry.state in SENT:
+        if records.reprint_of(entry) is None or entry.state in SENT:
             give_up(entry, printer_changed(entry), desk, records)
             return
         name = f"{job_name(entry)}.pdf"
-        pdf = desk.slips.render(records.order(entry), note_of(entry.copy, reprint), reprint)
+        try:
+            pdf = make_slip(entry, desk.slips, records)
+        except UnmadeSlipError as error:
+            give_up(entry, str(error), desk, records)
+            return
         tpool.execute(self._folder.put_once, name, pdf)
         close_printed(entry, desk, records, reference=name)
         self._in_trouble = False

@@ -15,6 +15,7 @@ from printer.follower_lease import take_lead, tell_trouble
 from printer.ipp_answers import Job
 from printer.ipp_client import IppPrinter
 from printer.job_end import end_of, seen_of
+from printer.making import UnmadeSlipError
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
 from printer.submission import SEEN_PRINTING, NotSettledError, Submission, VanishedError
 
@@ -210,6 +211,8 @@ class Follower:
                 raise
             refused = records.reread(entry.key, owner)
             give_up(refused, f"the printer refuses the slip: {error.reason}", desk, records)
+        except UnmadeSlipError as error:
+            give_up(records.reread(entry.key, owner), str(error), desk, records)
         finally:
             records.release(entry.key, owner)
 

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from printer.classification import PRINTER_STATES, PRINTER_STOPPED, Fate, JobState, PrinterError, is_in_trouble
+from printer.classification import (
+    PRINTER_STATES,
+    PRINTER_STOPPED,
+    Fate,
+    JobState,
+    PrinterError,
+    in_a_line,
+    is_in_trouble,
+)
 from printer.ipp_message import Group
 
 JOB_ATTRIBUTES = (
@@ -78,7 +86,8 @@ class PrinterStatus:
         return is_in_trouble(self.state, self.reasons)
 
     def __str__(self) -> str:
-        return ", ".join(reason for reason in self.reasons if reason != "none") or PRINTER_STATES.get(self.state, "?")
+        reasons = ", ".join(reason for reason in self.reasons if reason != "none")
+        return in_a_line(reasons) or PRINTER_STATES.get(self.state, "?")
 
 
 def job_of(group: Group) -> Job:

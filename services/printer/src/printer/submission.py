@@ -4,18 +4,17 @@ Whatever interrupts it, the ledger says what may have happened, and the printer 
 """
 
 from datetime import timedelta
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-from eventbus.contract import OrderCreated
 from eventbus.department.ledger import NEW, Entry
 from eventbus.logs import get_logger
 
 from printer.classification import GONE, HAS_DOCUMENT, NOT_FOUND, NOT_POSSIBLE, Fate, PrinterError
-from printer.copies import Reprint, note_of
 from printer.ipp_answers import Job
 from printer.ipp_client import IppPrinter
 from printer.ipp_document import k_octets, padded
 from printer.ipp_transport import READ_TIMEOUT_S
+from printer.making import Slips, make_slip
 from printer.records import ACCEPTED, CREATED, CREATING, SENDING, STARTED, Records
 
 SETTLE_S = 5.0
@@ -42,12 +41,6 @@ TARGET = "target"
 """In `extra`: the printer that has the job."""
 
 log = get_logger(__name__)
-
-
-class Slips(Protocol):
-    """Makes slips, see `slip.SlipMaker`."""
-
-    def render(self, order: OrderCreated, note: str | None = None, reprint: Reprint | None = None) -> bytes: ...
 
 
 class NotSettledError(Exception):
@@ -86,15 +79,14 @@ class Submission:
             PrinterError: not accepted, or nobody knows; the ledger says which.
             NotSettledError: come back later.
             VanishedError: a person has to look.
+            UnmadeSlipError: nothing was sent.
             LeaseLostError: another worker goes on with it.
         """
         if entry.state in STARTED:
             entry = self._restart_elsewhere(entry) if self.is_elsewhere(entry) else self._find_out(entry)
         if entry.state == ACCEPTED:
             return entry
-        reprint = self._records.reprint_of(entry)
-        note = entry.detail or note_of(entry.copy, reprint)
-        pdf = self._slips.render(self._records.order(entry), note, reprint)
+        pdf = make_slip(entry, self._slips, self._records)
         if entry.state == NEW:
             entry = self._create(entry)
         return self._send(entry, pdf)

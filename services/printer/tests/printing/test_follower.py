@@ -9,6 +9,7 @@ from eventbus.department.ledger import utcnow
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, tables
+from printer.ipp_answers import PrinterStatus
 from printer.ipp_transport import Operation
 
 from .steps import DEADLINE_S, a_queue, follow_until
@@ -87,3 +88,19 @@ def test_printer_that_will_not_say_how_it_is_pauses_nobody(ippeveprinter: Any, p
     proxy.answer_itself()
     ippeveprinter.go_on()
     follow_until(queue, desk, "done", event.subject)
+
+
+@pytest.mark.parametrize("reasons", [("media-jam", *[f"vendor-reason-{n:03}" for n in range(60)]), ("jam\0\x1b[2J",)])
+def test_long_and_odd_reasons_of_a_printer_stop_no_slip(
+    ippeveprinter: Any, any_desk: Any, reasons: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "STUCK_S", 0.0)
+    queue, event = a_queue(ippeveprinter.uri), an_event()
+    ippeveprinter.hold()
+    queue.print_once(event, any_desk)
+    monkeypatch.setattr(queue._printer, "status", lambda: PrinterStatus(5, reasons))
+    report = follow_until(queue, any_desk, "waiting", event.subject)
+    assert "jam" in report["detail"]
+    assert report["detail"].isprintable()
+    ippeveprinter.go_on()
+    follow_until(queue, any_desk, "done", event.subject)
