@@ -72,6 +72,36 @@ def test_order_that_is_refused_while_nothing_is_booked_is_never_parked(
     assert [outcome_of(booking, event) for event in (first, second)] == [Done, Done]
 
 
+def test_what_was_booked_before_an_outage_says_nothing_of_it(
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any
+) -> None:
+    refused, outage = an_event(), an_event()
+    sandbox.fault("403", reference=refused.subject)
+    booking = make_booking(sandbox.url, ledger)
+    assert [outcome_of(booking, event) for event in (refused, an_event(), refused)] == [Blocked, Done, Transient]
+    sandbox.fault("403")
+
+    outcomes = []
+    for _ in range(4):
+        clock.pass_s(ALONE_FOR.total_seconds())
+        outcomes += [outcome_of(booking, event) for event in (refused, outage)]
+
+    assert set(outcomes) == {Blocked}
+
+
+def test_booking_of_before_the_outage_that_a_look_up_finds_says_nothing_of_it(
+    sandbox: RunningSandbox, make_booking: Any, ledger: Ledger, clock: Any
+) -> None:
+    lost, refused = an_event(), an_event()
+    sandbox.fault("commit-then-drop", count=1)
+    booking = make_booking(sandbox.url, ledger)
+    assert outcome_of(booking, lost) is Transient
+    clock.pass_s(20)
+    sandbox.fault("403")
+
+    assert [outcome_of(booking, event) for event in (refused, lost, refused)] == [Blocked, Done, Blocked]
+
+
 @pytest.mark.parametrize("status", [403, 404])
 @pytest.mark.parametrize(
     ("look_up", "expected"),
