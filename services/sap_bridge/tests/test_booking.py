@@ -320,20 +320,6 @@ def test_unmapped_region_is_permanent_and_nothing_is_sent(sap: Any, make_booking
     assert entry_of(transactions, event).state == "rejected"
 
 
-def test_rate_is_used_up_the_order_comes_back_and_nothing_is_claimed(
-    sandbox: RunningSandbox, make_booking: Any, transactions: Any
-) -> None:
-    booking = make_booking(sandbox.url, max_rps=0.5)
-    first, second = an_event(), an_event()
-    assert isinstance(booking.book(first), Done)
-
-    outcomes = [booking.book(event) for event in (second, second)]
-
-    assert [type(outcome) for outcome in outcomes] == [Later, Later]
-    assert outcomes[0].seconds < outcomes[1].seconds, "they come back one after the other"
-    assert entry_of(transactions, second) is None
-
-
 def test_row_of_the_mapping_removed_while_the_outcome_is_unknown_it_stays_unknown(
     sap: Any, make_booking: Any, ledger: Ledger
 ) -> None:

@@ -151,6 +151,8 @@ def test_quantities_are_told_as_sap_writes_them(items: list[tuple[str, str]], ex
         ({"SAP_READ_TIMEOUT": "75"}, "HANDLER_TIMEOUT_S"),
         ({"SAP_CLIENT": "1"}, "sap.client"),
         ({"SAP_REFERENCE_PREFIX": "Büro-"}, "sap.reference_prefix"),
+        ({"SAP_VERIFY": __file__}, "SAP_VERIFY"),
+        ({"SAP_MAPPING_FILE": "/nonexistent.yaml"}, "/nonexistent.yaml: expected a readable YAML file"),
     ],
 )
 def test_wrong_setting_stops_the_start_with_one_line(environ: dict[str, str], message: str) -> None:

@@ -1,14 +1,16 @@
 """`python -m sap_sandbox`: what is booked outlives restarts, a stop drains, a wrong configuration is one line."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from sap_sandbox.serve import serve
 
 
-def test_orders_and_numbers_outlive_a_restart(start_process: Any, an_order: Any) -> None:
+def test_orders_and_numbers_outlive_a_restart_and_sessions_do_not(start_process: Any, an_order: Any) -> None:
     first = start_process()
     caller = first.caller()
     assert caller.create(an_order("WEB-1")).json()["d"]["SalesOrder"] == "1"
@@ -17,29 +19,17 @@ def test_orders_and_numbers_outlive_a_restart(start_process: Any, an_order: Any)
     second = start_process()
     caller_again = second.caller()
 
+    caller.url = caller.url.replace(first.origin, second.origin)
+    assert caller.create(an_order("WEB-3")).headers["x-csrf-token"] == "Required"
     assert caller_again.references() == ["WEB-1"]
     assert caller_again.create(an_order("WEB-2")).json()["d"]["SalesOrder"] == "2"
     assert second.stats()["references"] == {"WEB-1": 1, "WEB-2": 1}
 
 
-def test_sessions_end_with_the_process(start_process: Any, an_order: Any) -> None:
-    first = start_process()
-    old = first.caller()
-    first.end()
-    second = start_process()
-    second.caller()
-
-    old.url = old.url.replace(first.origin, second.origin)
-
-    assert old.create(an_order()).headers["x-csrf-token"] == "Required"
-
-
 def test_stopped_sandbox_books_what_it_took(
     start_process: Any, an_order: Any, in_background: Any, wait_until: Any
 ) -> None:
-    sandbox = start_process(
-        SAP_SANDBOX_LATENCY_MS="1200", SAP_SANDBOX_LATENCY_SIGMA="0", SAP_SANDBOX_WORK_PROCESSES="1"
-    )
+    sandbox = start_process(SAP_SANDBOX_LATENCY_MS="800", SAP_SANDBOX_LATENCY_SIGMA="0", SAP_SANDBOX_WORK_PROCESSES="1")
     caller = sandbox.caller()
     connection = caller.begin_create(an_order("GONE"))
     wait_until(lambda: sandbox.stats()["in_hand"] == 1)
@@ -66,11 +56,34 @@ def test_killed_sandbox_keeps_what_it_answered(start_process: Any, an_order: Any
     assert start_process().caller().references() == [f"WEB-{n}" for n in range(20)]
 
 
-def test_health_answers_without_login(start_process: Any) -> None:
-    sandbox = start_process()
-    sandbox.caller()
-    answer = requests.get(f"{sandbox.origin}/healthz", timeout=10)
+def test_health_answers_without_login(start_sandbox: Any) -> None:
+    answer = requests.get(f"{start_sandbox().origin}/healthz", timeout=10)
     assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+def test_wrong_configuration_ends_the_process_with_one_line_and_78(start_process: Any) -> None:
+    sandbox = start_process(SAP_SANDBOX_PORT="http")
+
+    assert sandbox.process.wait(30) == 78
+    assert len(sandbox.output.splitlines()) == 1
+
+
+Refused = Callable[[], str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Starts the sandbox in this process, which must end with 78: its one line."""
+
+    def refused() -> str:
+        monkeypatch.setattr("sap_sandbox.serve.create_server", lambda *_, **__: pytest.fail("it would run"))
+        with pytest.raises(SystemExit) as ended:
+            serve()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert ended.value.code == 78
+        return str(line)
+
+    return refused
 
 
 @pytest.mark.parametrize(
@@ -81,13 +94,16 @@ def test_health_answers_without_login(start_process: Any) -> None:
         ({"SAP_SANDBOX_DATABASE_URL": "postgresql://127.0.0.1/x"}, "database_url"),
         ({"SAP_SANDBOX_DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL"),
         ({"SAP_CLIENT": "1"}, "client"),
+        ({"CONFIG_FILE": "/nonexistent.yaml"}, "/nonexistent.yaml"),
     ],
 )
-def test_wrong_configuration_ends_with_one_line(start_process: Any, environ: dict[str, str], named: str) -> None:
-    sandbox = start_process(**environ)
-    assert sandbox.process.wait(20) == 78
-    assert len(sandbox.output.splitlines()) == 1
-    assert named in sandbox.output
+def test_wrong_setting_is_named(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], named: str
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert named in refused()
 
 
 @pytest.mark.parametrize(
@@ -100,14 +116,13 @@ def test_wrong_configuration_ends_with_one_line(start_process: Any, environ: dic
         ("sales_areas: [1710-10-00]", "expected YAML"),  # a date to YAML, and none of the calendar
     ],
 )
-def test_wrong_file_ends_with_one_line(start_process: Any, tmp_path: Path, line: str, named: str) -> None:
+def test_wrong_line_of_the_file_is_named(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, named: str
+) -> None:
     key = line.partition(":")[0]
     shipped = (Path(__file__).parent.parent / "config.yaml").read_text().splitlines()
     config = tmp_path / "config.yaml"
     config.write_text("\n".join([*(kept for kept in shipped if not kept.startswith(f"{key}:")), line]))
+    monkeypatch.setenv("CONFIG_FILE", str(config))
 
-    sandbox = start_process(CONFIG_FILE=str(config))
-
-    assert sandbox.process.wait(20) == 78
-    assert len(sandbox.output.splitlines()) == 1
-    assert named in sandbox.output
+    assert named in refused()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from eventbus.contract import Event
+from eventbus.settings import config_path
 from eventbus.testing import wait_until
 from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
 from eventbus.testing.department_process import Reports
@@ -87,11 +88,14 @@ def process_environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start_bridge(tmp_path: Path) -> Iterator[StartBridge]:
-    """Starts a bridge on that broker and SAP; what still runs at the end is killed."""
+    """Starts a bridge on that broker and SAP; what still runs at the end is killed. Its pauses are short."""
     started: list[Bridge] = []
+    config = tmp_path / "config.yaml"
+    config.write_text(config_path("sap_bridge", {}).read_text() + "\nbreaker_open_s: 0.5\nbreaker_open_max_s: 2\n")
 
     def start(broker: Broker, sap_url: str, **environ: str) -> Bridge:
         settings = {
+            "CONFIG_FILE": str(config),
             "AMQP_URL": broker.amqp_url,
             "SAP_URL": sap_url,
             "DATABASE_URL": f"sqlite:///{tmp_path}/bridge.db",

@@ -25,13 +25,13 @@ def once_each(sandbox: RunningSandbox, events: list[Event[Any]]) -> bool:
 def test_sap_asks_all_to_wait_workers_are_free_and_the_breaker_stays_closed(
     broker: Broker, sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports
 ) -> None:
-    rule = sandbox.fault("429", retry_after=2)
+    rule = sandbox.fault("429", retry_after=1)
     bridge = start_bridge(broker, sandbox.url).wait_ready()
-    events = [an_event() for _ in range(60)]
+    events = [an_event() for _ in range(40)]
     publish(events)
     wait_until(lambda: sandbox.fired(rule) >= 1, 30, "SAP asks for a pause")
 
-    for _ in range(3):
+    for _ in range(2):
         wait_until(lambda: broker.depth("sap_bridge") == 0 and bridge.idle(), 30, "no worker is held")
         assert bridge.condition()["breaker"] == "closed"
     assert sandbox.fired(rule) < len(events), "the pause is everybody's: most have not been sent in vain"
@@ -46,19 +46,19 @@ def test_sap_asks_all_to_wait_workers_are_free_and_the_breaker_stays_closed(
 def test_order_waits_for_a_lease_or_the_settle_time_and_others_are_booked(
     broker: Broker, sandbox: RunningSandbox, start_bridge: Any, publish: Any, reports: Reports, tmp_path: Path
 ) -> None:
-    bridge = start_bridge(broker, sandbox.url, SAP_SETTLE_S="6").wait_ready()
+    bridge = start_bridge(broker, sandbox.url, SAP_SETTLE_S="3").wait_ready()
     held, *lost = [an_event() for _ in range(4)]
     engine = database.create_engine(f"sqlite:///{tmp_path}/bridge.db")
     with engine.begin() as connection:  # as a bridge on another machine
         Ledger(schema.ledger).claim(
-            connection, Key(held.subject, held.type), held.id, "elsewhere", 6, final_states=("booked",)
+            connection, Key(held.subject, held.type), held.id, "elsewhere", 3, final_states=("booked",)
         )
     engine.dispose()
     for event in lost:
         sandbox.fault("drop-before-commit", count=1, reference=event.subject)
     publish([held, *lost])
     wait_until(lambda: all("waiting" in reports.of(event.subject) for event in lost), 30, "replies are lost")
-    others = [an_event() for _ in range(30)]
+    others = [an_event() for _ in range(10)]
     publish(others)
     wait_until(lambda: reports.done(others), 30, "the others are done")
 
@@ -97,7 +97,7 @@ def test_wrong_mapping_parks_twenty_orders_and_not_a_day_of_them(
 ) -> None:
     wrong = mapping_file("{'*': 'BLOCKED-{product_id}'}")
     bridge = start_bridge(broker, sandbox.url, SAP_MAPPING_FILE=wrong).wait_ready()
-    events = [an_event() for _ in range(60)]
+    events = [an_event() for _ in range(40)]
     publish(events)
     wait_until(lambda: bridge.metric(PAUSED) == 1 and bridge.idle(), 30, "the bridge pauses")
 
