@@ -12,6 +12,7 @@ from printer.desk import Desk
 from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.slip import SlipMaker
+from printer.tables import tenant
 
 from eventbus import database
 
@@ -98,3 +99,25 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
     assert (ended, said) == (code, "")
     assert message in error
     assert code == 2 or error.count("\n") == 1
+
+
+def test_files_of_another_order_whose_number_begins_alike_are_not_named(
+    environ: dict[str, str], order_number: str, tmp_path: Path
+) -> None:
+    for name in (f"{order_number}.2.pdf", f"{order_number}1.pdf", f"{order_number}-1.2.pdf"):
+        (tmp_path / "slips" / name).touch()
+    said = run(environ, "forget", order_number)[1]
+    assert [line.rpartition("/")[2] for line in said.splitlines()[1:]] == [
+        f"{order_number}.2.pdf",
+        f"{order_number}.pdf",
+    ]
+
+
+@pytest.mark.usefixtures("order_number")
+def test_command_with_another_departments_database_is_refused(environ: dict[str, str], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'printer.db'}"
+    _Transactions(database.create_engine(url)).run(
+        lambda connection: connection.execute(tenant.insert().values(only=1, department="printer_south"))
+    )
+    code, _, error = run(environ, "reprint", "7KQ2-M9XD-4TWE", "--reason", "torn")
+    assert (code, error) == (1, "printer: DATABASE_URL: expected the database of printer, got that of printer_south\n")

@@ -16,6 +16,7 @@ from printer.copies import Reprint
 from printer.erasure import forget
 from printer.reprint import Copies, Copy, RefusedError, ask_for_reprint, copies_of
 from printer.settings import PrinterSettings
+from printer.tables import tenant
 
 Result = TypeVar("Result")
 
@@ -58,7 +59,12 @@ def _open(settings: PrinterSettings) -> _Transactions:
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         raise RefusedError(f"{settings.department} has no database yet: {url.database}")
     database.upgrade(settings.database_url, "printer")
-    return _Transactions(database.create_engine(settings.database_url, application_name="printer command"))
+    transactions = _Transactions(database.create_engine(settings.database_url, application_name="printer command"))
+    owner = transactions.run(lambda connection: connection.scalar(sa.select(tenant.c.department)))
+    if owner not in (None, settings.department):
+        transactions.close()
+        raise RefusedError(f"DATABASE_URL: expected the database of {settings.department}, got that of {owner}")
+    return transactions
 
 
 def _reprint(transactions: _Transactions, order_number: str, reason: str) -> None:
@@ -72,7 +78,7 @@ def _forget(transactions: _Transactions, order_number: str, settings: PrinterSet
     _say(f"{number}: {'erased what stood on its slip' if was_there else 'nothing was kept'}")
     if settings.folder is not None:
         with suppress(OSError):  # a folder that cannot be looked into has no files to tell of
-            for path in sorted(settings.folder.glob(f"{number}*.pdf")):
+            for path in sorted({*settings.folder.glob(f"{number}.pdf"), *settings.folder.glob(f"{number}.*.pdf")}):
                 _say(f"{number}: still in the folder: {path}")
 
 

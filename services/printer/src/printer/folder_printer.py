@@ -9,6 +9,7 @@ from eventlet import tpool
 
 from printer import _metrics as metrics
 from printer.closing import close_printed, give_up, settled_outcome
+from printer.copies import note_of
 from printer.desk import Desk
 from printer.folder import SlipFolder
 from printer.making import UnmadeSlipError, make_slip
@@ -40,11 +41,12 @@ class FolderPrinter:
                 return settled_outcome(entry, event, desk)
             case Held(seconds_left):
                 return Later(min(seconds_left, RETRY_S), "another worker is writing this slip")
-        name = f"{event.data.order_number}.pdf"
+        name = f"{job_name(claim.entry)}.pdf"
+        note = claim.entry.detail or note_of(claim.entry.copy)
         try:
             if claim.entry.state in SENT:
                 return InHand(give_up(claim.entry, printer_changed(claim.entry), desk, records).reference)
-            pdf = desk.slips.render(event.data)
+            pdf = desk.slips.render(event.data, note)
             tpool.execute(self._folder.put_once, name, pdf)
             records.advance(claim.entry, PRINTED, release=True, reference=name)
         except OSError as error:  # full, read-only, gone: as true for every other slip
@@ -54,7 +56,7 @@ class FolderPrinter:
         finally:
             records.release(claim.entry.key, owner)
         metrics.SLIPS.labels("printed").inc()
-        return Done(name)
+        return Done(name, note)
 
     def follow(self, desk: Desk) -> None:
         """Write the copies that a person asked for; report the slips that a printer has which the settings named

@@ -17,7 +17,7 @@ from printer.ipp_client import IppPrinter
 from printer.job_end import end_of, seen_of
 from printer.making import UnmadeSlipError
 from printer.records import ACCEPTED, IPP_LEASE_S, Records
-from printer.submission import SEEN_PRINTING, NotSettledError, Submission, VanishedError
+from printer.submission import CUT, REPORTED, SEEN_PRINTING, UPLOAD, NotSettledError, Submission, VanishedError
 
 FOLLOWED_MAX = 1000
 POLL_MAX_S = 30.0
@@ -175,8 +175,10 @@ class Follower:
         return f"{entry.reference} is held" if job.state == JobState.HELD else str(self._printer.status())
 
     def _is_forgotten(self, entry: Entry, records: Records) -> bool:
-        """Whether the job was seen printing, and is gone from a printer that has been on ever since and is well."""
-        if SEEN_PRINTING not in entry.extra or self._printer.job(entry.extra["job_id"]) is not None:
+        """Whether the whole job was seen printing, and is gone from a printer that has been on since and is well."""
+        if SEEN_PRINTING not in entry.extra or entry.extra.get(UPLOAD) == CUT:
+            return False
+        if self._printer.job(entry.extra["job_id"]) is not None:
             return False
         status = self._printer.status()
         printing_for_s = (records.clock() - datetime.fromisoformat(entry.extra[SEEN_PRINTING])).total_seconds()
@@ -222,7 +224,7 @@ class Follower:
             return
         try:
             report(taken, desk, "waiting", detail)
-            records.advance(taken, ACCEPTED, release=True, extra={**taken.extra, "reported": True})
+            records.advance(taken, taken.state, release=True, extra={**taken.extra, REPORTED: True})
         except LeaseLostError:
             return  # another replica's follower has it
         finally:
@@ -235,8 +237,8 @@ class Follower:
 
 
 def _is_stuck(entry: Entry, records: Records) -> bool:
-    """Whether the slip is accepted, long since, and not reported as waiting."""
-    if entry.state != ACCEPTED or entry.extra.get("reported"):
-        return False
-    assert entry.last_sent_at is not None, "an accepted slip has been sent"
-    return records.clock() - entry.last_sent_at > timedelta(seconds=STUCK_S)
+    """Whether the slip has waited for long, and is not reported so. A copy that the printer does not take, tried again
+    and again, waits since it was made."""
+    since = entry.last_sent_at if entry.state == ACCEPTED else entry.created_at
+    assert since is not None, "an accepted slip has been sent"
+    return not entry.extra.get(REPORTED) and records.clock() - since > timedelta(seconds=STUCK_S)

@@ -11,6 +11,7 @@ from printer.ipp_access import Access
 from printer.ipp_answers import JOB_ATTRIBUTES, Job, PrinterStatus, integer_of, job_of, number_of, texts_of
 from printer.ipp_message import Attribute, Group, Response, Tag
 from printer.ipp_transport import ANYBODY, IppTransport, Operation, http_url
+from printer.papers import media_named
 
 PDF = "application/pdf"
 START_TIMEOUT_S = 5.0
@@ -68,7 +69,7 @@ class IppPrinter:
         return job.user == self._transport.user
 
     def create_job(self, name: str, media: str) -> int:
-        """Make an empty job; its id. `media` is asked for where the printer has it."""
+        """Make an empty job; its id. `media` is asked for where the printer has paper of that size."""
         attributes = self._job_attributes(media)
         while True:
             try:
@@ -140,8 +141,8 @@ class IppPrinter:
         if PDF not in known.formats:
             raise PrinterError(Fate.CONFIGURATION, "the printer does not take PDF")
         attributes: dict[str, Attribute] = {}
-        if media in known.media:
-            attributes["media"] = (Tag.KEYWORD, media)
+        if (named := media_named(media, known.media)) is not None:
+            attributes["media"] = (Tag.KEYWORD, named)
         if "none" in known.print_scaling:  # scaled bars are no whole dots any more
             attributes["print-scaling"] = (Tag.KEYWORD, "none")
         return attributes

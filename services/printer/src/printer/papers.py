@@ -1,6 +1,7 @@
 """The papers that a slip may be printed on, as data: a new paper is a new row."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -57,3 +58,31 @@ PAPERS: Mapping[str, Paper] = MappingProxyType(
         "label": Paper("na_index-4x6_4x6in", 101.6, 152.4, 5, 33, 9, 6.4, 17, 14, 13, 72.8, 12, 21.8, 22, 48, _LABEL),
     }
 )
+
+SIZE = re.compile(r"_(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)(mm|in)$")
+"""How the name of a paper ends (PWG 5101.1, self-describing)."""
+LIMITS = ("custom_min", "custom_max", "roll_")
+"""How names begin that are no paper but what a printer can take at least or at most."""
+MM = {"mm": 1.0, "in": 25.4}
+SIZE_DIFFERS_MM_MAX = 0.5
+
+
+def media_named(media: str, supported: Collection[str]) -> str | None:
+    """The printer's own name for the paper: the same, or the first one of its size; None where it has no such paper."""
+    if media in supported:
+        return media
+    wanted = _size_mm(media)
+    return next((name for name in supported if not name.startswith(LIMITS) and _is_alike(_size_mm(name), wanted)), None)
+
+
+def _size_mm(media: str) -> tuple[float, float] | None:
+    if (found := SIZE.search(media)) is None:
+        return None
+    width, height, unit = found.groups()
+    return float(width) * MM[unit], float(height) * MM[unit]
+
+
+def _is_alike(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    if one is None or other is None:
+        return False
+    return all(abs(a - b) <= SIZE_DIFFERS_MM_MAX for a, b in zip(one, other, strict=True))

@@ -198,17 +198,16 @@ class Records:
         return OrderCreated.model_validate_json(self._run(lambda connection: connection.scalars(statement).one()))
 
     def _keep(self, connection: Connection, event: Event[OrderCreated]) -> None:
+        """Keep what stands on the slip, and lock its row: who erases old ones has not seen our claim yet."""
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(
-            insert(slip_orders)
-            .values(
-                order_number=event.data.order_number,
-                event_type=event.type,
-                data=event.data.model_dump_json(),
-                created_at=self.clock(),
-            )
-            .on_conflict_do_nothing()
+        row = insert(slip_orders).values(
+            order_number=event.data.order_number,
+            event_type=event.type,
+            data=event.data.model_dump_json(),
+            created_at=self.clock(),
         )
+        as_it_was = {"created_at": slip_orders.c.created_at}
+        connection.execute(row.on_conflict_do_update(index_elements=slip_orders.primary_key.columns, set_=as_it_was))
 
 
 def reprints_of(connection: Connection, key: Key) -> list[Reprint]:

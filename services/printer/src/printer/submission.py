@@ -37,6 +37,8 @@ STARTED_AT = "started_at"
 """In `extra`: when the printer began to print it, as it was first seen."""
 SENT_BEFORE = "sent_before"
 """In `extra`: an earlier upload to the same job may still have arrived."""
+REPORTED = "reported"
+"""In `extra`: the order was told that its slip waits."""
 TARGET = "target"
 """In `extra`: the printer that has the job."""
 
@@ -138,7 +140,7 @@ class Submission:
         raise NotSettledError(SETTLE_S)
 
     def _restart(self, entry: Entry) -> Entry:
-        return self._records.advance(entry, NEW, reference=None, extra={})
+        return self._records.advance(entry, NEW, reference=None, extra=_told(entry))
 
     def current_job(self, entry: Entry) -> Job | None:
         """The entry's job, or None where the printer has none or another order's under its id: it counts anew."""
@@ -153,7 +155,7 @@ class Submission:
             attempt=entry.attempt + 1,
             first_sent_at=entry.first_sent_at or now,
             last_sent_at=now,
-            extra={TARGET: self._printer.address},
+            extra={**_told(entry), TARGET: self._printer.address},
         )
         try:
             job_id = self._printer.create_job(job_name(entry), self._media)
@@ -241,6 +243,11 @@ def vanished(entry: Entry) -> str:
 def _may_have_document(entry: Entry) -> bool:
     """Whether an upload to the entry's job was begun."""
     return entry.state == SENDING or UPLOAD in entry.extra or SENT_BEFORE in entry.extra
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    """What stays true of the slip when its job is made anew."""
+    return {REPORTED: True} if entry.extra.get(REPORTED) else {}
 
 
 def _upload(entry: Entry) -> dict[str, str]:

@@ -18,6 +18,7 @@ from printer.desk import Desk
 from printer.erasure import forget, forget_older
 from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
+from printer.records import FINAL, FOLDER_LEASE_S, Records
 from printer.reprint import RefusedError, ask_for_reprint, copies_of
 from printer.retention import Retention
 from printer.tables import metadata, slip_orders
@@ -146,3 +147,20 @@ def test_department_forgets_slips_after_as_many_days_as_its_settings_say(printer
     retention.sweep(any_desk.transactions)
     kept = [copies_of(any_desk.transactions, event.subject).kept_since is not None for event in (old, new)]
     assert kept == [False, True]
+
+
+def test_slip_that_a_worker_is_just_taking_is_not_forgotten(tmp_path: Path, any_desk: Any) -> None:
+    event = an_event()
+    with pytest.raises(Blocked):
+        FolderPrinter(SlipFolder(tmp_path / "missing" / "slips")).print_once(event, any_desk)
+    taking = Paused(any_desk.transactions)
+    with ThreadPoolExecutor(2) as threads:
+        taken = threads.submit(Records(taking, FOLDER_LEASE_S).claim, event, "worker", FINAL)
+        assert taking.has_worked.wait(30)
+        forgetting = threads.submit(forget_older, any_desk.transactions, utcnow() + timedelta(hours=1))
+        with suppress(TimeoutError):
+            forgetting.result(0.3)
+        taking.may_end.set()
+        taken.result(30)
+        assert forgetting.result(30) == 0
+    assert copies_of(any_desk.transactions, event.subject).kept_since is not None

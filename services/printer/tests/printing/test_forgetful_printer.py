@@ -12,7 +12,7 @@ from printer import follower, submission
 from printer.ipp_queue import IppQueue
 from printer.ipp_transport import Operation
 from printer.records import IPP_LEASE_S, Records
-from printer.submission import SEEN_PRINTING
+from printer.submission import CUT, SEEN_PRINTING, UPLOAD
 
 from .steps import DEADLINE_S, a_queue, follow_until, row
 
@@ -32,13 +32,11 @@ def follow_until_seen_printing(queue: IppQueue, desk: Any, order_number: str) ->
     wait_until(is_seen, DEADLINE_S, what="the job is seen printing")
 
 
-def a_minute_ago(desk: Any, order_number: str) -> None:
-    """It was seen printing a minute ago."""
+def set_extra(desk: Any, order_number: str, **facts: str) -> None:
     records = Records(desk.transactions, IPP_LEASE_S)
     taken = records.claim_again(row(desk, order_number), "me")
     assert taken is not None
-    seen = {SEEN_PRINTING: (utcnow() - timedelta(minutes=1)).isoformat()}
-    records.advance(taken, taken.state, release=True, extra={**taken.extra, **seen})
+    records.advance(taken, taken.state, release=True, extra={**taken.extra, **facts})
 
 
 def test_job_that_was_printing_and_is_gone_counts_as_done_where_the_settings_say_so(
@@ -113,7 +111,7 @@ def test_job_that_was_printing_is_not_done_where_the_printer_was_restarted_or_wa
     if what == "restarted":
         ippeveprinter.kill()
         ippeveprinter.start()
-        a_minute_ago(desk, event.subject)
+        set_extra(desk, event.subject, **{SEEN_PRINTING: (utcnow() - timedelta(minutes=1)).isoformat()})
     else:
         ippeveprinter.empty_tray()
         proxy.answer(Operation.GET_JOB_ATTRIBUTES, 0x0406)
@@ -160,3 +158,16 @@ def test_marked_copy_that_is_aborted_is_still_marked(ippeveprinter: Any, desk: A
         "Print no. 3: an earlier one may lie in the tray"
     )
     assert ippeveprinter.papers() == [f"{event.subject}.3"]
+
+
+def test_job_whose_upload_broke_off_is_not_done_when_it_is_gone(ippeveprinter: Any, proxy: Any, desk: Any) -> None:
+    """It was seen printing: half a page, for all we know."""
+    queue, event = a_queue(proxy.uri, forgets_done=True), an_event()
+    ippeveprinter.hold()
+    queue.print_once(event, desk)
+    follow_until_seen_printing(queue, desk, event.subject)
+    set_extra(desk, event.subject, **{UPLOAD: CUT})
+    proxy.answer(Operation.GET_JOB_ATTRIBUTES, 0x0406)
+    follow_until(queue, desk, "attention", event.subject)
+    assert desk.results.states(event.subject) == ["attention"]
+    ippeveprinter.go_on()

@@ -8,6 +8,7 @@ from eventbus.testing.waiting import wait_until
 from printer.classification import Fate, JobState, PrinterError
 from printer.ipp_client import IppPrinter
 from printer.ipp_transport import http_url
+from printer.papers import PAPERS, media_named
 
 A4 = "iso_a4_210x297mm"
 
@@ -132,3 +133,25 @@ def test_address_of_a_printer_is_one_of_http(uri: str, url: str) -> None:
 def test_other_address_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="ipp://"):
         http_url(uri)
+
+
+@pytest.mark.parametrize(
+    ("paper", "supported", "asked"),
+    [
+        ("label", ("na_index-4x6_4x6in", "oe_4x6-label_4x6in"), "na_index-4x6_4x6in"),
+        ("label", ("iso_a6_105x148mm", "oe_4x6-label_4x6in"), "oe_4x6-label_4x6in"),
+        (
+            "label",
+            ("om_100x150mm_100x150mm", "custom_101.6x152.4mm_101.6x152.4mm"),
+            "custom_101.6x152.4mm_101.6x152.4mm",
+        ),
+        ("label", ("custom_min_4x6in", "custom_max_4x6in", "roll_max_4x6in"), None),
+        ("label", ("iso_a6_105x148mm", "w288h432", "auto", "4x6in", "jpn_hagaki_100x148mm"), None),
+        ("a4", ("iso_a4-tab_225x297mm", "om_small_210x297mm"), "om_small_210x297mm"),
+        ("letter", ("na_legal_8.5x14in", "na_letter-plain_8.5x11in"), "na_letter-plain_8.5x11in"),
+    ],
+)
+def test_paper_is_asked_for_by_the_name_that_the_printer_has_for_it(
+    paper: str, supported: tuple[str, ...], asked: str | None
+) -> None:
+    assert media_named(PAPERS[paper].media, supported) == asked

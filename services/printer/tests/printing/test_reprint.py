@@ -1,19 +1,24 @@
 """A slip once more, because a person asked: on paper or in a folder, marked, and without a word to the order."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventbus.contract import Event, OrderCreated
 from eventbus.department import Done, InHand
+from eventbus.department.ledger import NEW
 from eventbus.testing.builders import an_event
 from eventbus.testing.waiting import wait_until
 from printer import follower
+from printer.copies import note_of
 from printer.desk import Desk
 from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.ipp_queue import IppQueue
+from printer.ipp_transport import Operation
 from printer.records import ABORTED, ATTENTION, PRINTED
 from printer.reprint import RefusedError, ask_for_reprint, copies_of
 
@@ -190,3 +195,51 @@ def test_what_cannot_be_reprinted_is_refused_in_one_line(desk: Any, number: str,
         ask_for_reprint(desk.transactions, number, reason)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_copy_that_the_printer_does_not_take_is_reported_as_waiting_once(
+    ippeveprinter: Any, proxy: Any, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, event = a_queue(proxy.uri), an_event()
+    ippeveprinter.abort_next()
+    queue.print_once(event, desk)
+    proxy.answer(Operation.CREATE_JOB, 0x0506)
+    follow_until_copy(queue, desk, event.subject, 2, NEW)
+    monkeypatch.setattr(follower, "STUCK_S", 0.0)
+    assert "0x0506" in follow_until(queue, desk, "waiting", event.subject)["detail"]
+    queue.follow(desk)
+    assert desk.results.states(event.subject) == ["waiting"]
+    proxy.answer_itself()
+    follow_until(queue, desk, "done", event.subject)
+    assert ippeveprinter.papers() == [f"{event.subject}.2"]
+
+
+def test_only_one_of_two_people_who_ask_at_once_has_a_reprint(folder: SlipFolder, any_desk: Any) -> None:
+    _, event = in_folder(folder, any_desk)
+    both = threading.Barrier(2)
+
+    def ask(reason: str) -> bool:
+        both.wait(30)
+        try:
+            ask_for_reprint(any_desk.transactions, event.subject, reason)
+        except RefusedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(ask, ["torn", "wet"])) == [False, True]
+    assert len(copies_of(any_desk.transactions, event.subject).copies) == 2
+
+
+def test_copy_whose_first_print_was_aborted_is_marked_in_a_folder_too(
+    ippeveprinter: Any, folder: SlipFolder, desk: Any, text_of: Any
+) -> None:
+    queue, event = a_queue(ippeveprinter.uri), an_event()
+    ippeveprinter.abort_next()
+    queue.print_once(event, desk)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follower.Follower, "_submit_copy", lambda *_: None)
+        follow_until_copy(queue, desk, event.subject, 1, ABORTED)
+    name = f"{event.subject}.2.pdf"
+    assert FolderPrinter(folder).print_once(event, desk) == Done(name, note_of(2))
+    assert note_of(2) in text_of(folder.path / name)
