@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -51,7 +51,7 @@ class Shop:
 
     def everything(self) -> list[dict[str, Any]]:
         """Every number of the year 2026, in each grouping."""
-        return [self.stats("2026-01-01", "2026-12-31", group_by) for group_by in ("day", "hour", "region", "product")]
+        return [self.stats("2026-01-01", "2026-12-31", group_by) for group_by in get_args(GroupBy)]
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_query_names_a_period_and_a_grouping(query: dict[str, list[str]], expect
 @pytest.mark.parametrize(
     ("query", "parameter", "reason"),
     [
-        ({"group_by": ["week"]}, "group_by", "expected one of day, hour, region, product, got: 'week'"),
+        ({"group_by": ["year"]}, "group_by", "one of day, hour, week, month, region, product, got: 'year'"),
         ({"group_by": [""]}, "group_by", "expected one of"),
         ({"group_by": ["day", "hour"]}, "group_by", "given 2 times"),
         ({"from": ["24.11.2026"]}, "from", "expected a day.*such as 2026-11-24"),

@@ -79,6 +79,8 @@ def test_any_arrival_gives_the_numbers_of_a_naive_recount(shop_in: Callable[[str
             for numbers in _recount(arrival, day, day, _all).values()
         }
         assert _numbers(shop.stats(*period, "day")) == by_day
+        for step, start_of in (("week", _monday), ("month", _first_of_month)):
+            assert _numbers(shop.stats(*period, step)) == _by_step(arrival, first, last, start_of), step
         total = _recount(arrival, first, last, _all).get("", (0, 0, 0, 0))
         for stats in (of_regions, of_products):
             assert (stats["orders"], stats["items"], stats["customers"], stats["new_customers"]) == total
@@ -104,6 +106,28 @@ def _recount(
             elif day <= last:
                 orders[key].append(order)
     return {key: (*_plain(of_key, key), len(_names(of_key) - before[key])) for key, of_key in orders.items()}
+
+
+def _by_step(
+    arrival: Arrival, first: date, last: date, start_of: Callable[[date], date]
+) -> dict[str, tuple[int, int, int, int]]:
+    """Of each week or month, what of it lies in the period."""
+    days: defaultdict[date, list[date]] = defaultdict(list)
+    for day in days_between(first, last):
+        days[start_of(day)].append(day)
+    return {
+        start.isoformat(): numbers
+        for start, of_step in days.items()
+        for numbers in _recount(arrival, of_step[0], of_step[-1], _all).values()
+    }
+
+
+def _monday(day: date) -> date:
+    return date.fromisocalendar(*day.isocalendar()[:2], 1)
+
+
+def _first_of_month(day: date) -> date:
+    return date(day.year, day.month, 1)
 
 
 def _by_hour(arrival: Arrival, stats: dict[str, Any]) -> dict[str, tuple[int, int, int]]:

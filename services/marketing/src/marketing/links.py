@@ -49,6 +49,32 @@ def read_links(connection: Connection, dimension: str, period: Period) -> Links:
     return Links(dict(connection.execute(statement).all()), inside)
 
 
+def read_links_of_steps(connection: Connection, step: str, period: Period) -> Mapping[date, int]:
+    """Of each day, the links that end on it and begin in the same week or month, and in the period."""
+    links = revisits.c
+    sqlite = connection.dialect.name == "sqlite"
+    ends_here = (
+        (links.dimension == TOTAL)
+        & (links.day == counts.c.day)
+        & (links.previous_day >= _start(step, counts.c.day, sqlite=sqlite))
+        & (links.previous_day >= period.first)
+    )
+    # a seek a day: a join makes SQLite read all links of the period for each of its days
+    inside = sa.select(sa.cast(sa.func.sum(links.customers), sa.BigInteger)).where(ends_here).scalar_subquery()
+    statement = sa.select(counts.c.day, sa.func.coalesce(inside, 0)).where(
+        counts.c.dimension == TOTAL, counts.c.day.between(period.first, period.last)
+    )
+    return dict(connection.execute(statement).all())
+
+
+def _start(step: str, day: sa.ColumnElement[date], *, sqlite: bool) -> sa.ColumnElement[date]:
+    """The first day of its week, or of its month."""
+    if not sqlite:
+        return sa.cast(sa.func.date_trunc(step, day), sa.Date)
+    back = {"week": ("-6 days", "weekday 1"), "month": ("start of month",)}[step]  # "weekday 1": the next Monday
+    return sa.func.date(day, *(sa.literal_column(f"'{change}'") for change in back), type_=sa.Date)
+
+
 def _counted_days(connection: Connection) -> tuple[date | None, date | None]:
     table = counts.c
     days = sa.select(sa.func.min(table.day), sa.func.max(table.day)).where(table.dimension == TOTAL)

@@ -10,8 +10,16 @@ _PROBLEM = "application/problem+json"
 _KEYS: dict[str, dict[str, Any]] = {
     "day": {"type": "string", "format": "date", "description": "a local day"},
     "hour": {"type": "string", "format": "date-time", "description": "when the hour begins, with the zone's offset"},
-    "week": {"type": "string", "format": "date", "description": "the week's Monday"},
-    "month": {"type": "string", "format": "date", "description": "the month's first day"},
+    "week": {
+        "type": "string",
+        "format": "date",
+        "description": "the week's Monday; of the first and the last week, what lies in the period is counted",
+    },
+    "month": {
+        "type": "string",
+        "format": "date",
+        "description": "the month's first day; of the first and the last month, what lies in the period is counted",
+    },
     "region": {"type": "string"},
     "product": {"type": "integer", "minimum": 1},
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, cast, get_args
 
-GroupBy = Literal["day", "hour", "region", "product"]
+GroupBy = Literal["day", "hour", "week", "month", "region", "product"]
 
 DEFAULT_DAYS = 30
 DAYS_MAX = 3660

@@ -2,10 +2,11 @@
 
 import csv
 import io
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from marketing.csv_table import csv_table
+from marketing.period import GroupBy
 from werkzeug.test import Client, TestResponse
 
 NOVEMBER = "/stats?from=2025-11-01&to=2025-11-30"
@@ -15,7 +16,7 @@ def rows(response: TestResponse) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(response.get_data(as_text=True), newline="")))
 
 
-@pytest.mark.parametrize("group_by", ["day", "hour", "region", "product"])
+@pytest.mark.parametrize("group_by", get_args(GroupBy))
 def test_csv_holds_the_numbers_of_the_json(client: Client, group_by: str) -> None:
     groups: list[dict[str, Any]] = client.get(f"{NOVEMBER}&group_by={group_by}").get_json()["groups"]
 

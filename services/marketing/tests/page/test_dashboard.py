@@ -62,7 +62,18 @@ def test_wrong_parameter_is_named(query: dict[str, list[str]], parameter: str) -
 
 @pytest.mark.parametrize(
     ("first", "last", "interval"),
-    [("2025-11-04", "2025-11-04", "hour"), ("2025-10-10", "2025-10-11", "hour"), ("2025-10-01", "2025-11-30", "day")],
+    [
+        ("2025-11-04", "2025-11-04", "hour"),
+        ("2025-10-10", "2025-10-11", "hour"),
+        ("2025-10-01", "2025-11-30", "day"),
+        ("2025-09-01", "2025-11-30", "day"),
+        ("2025-09-01", "2025-12-01", "day"),
+        ("2025-09-01", "2025-12-02", "week"),
+        ("2025-02-04", "2025-11-30", "week"),
+        ("2025-02-03", "2025-11-30", "month"),
+        ("2024-12-01", "2025-11-30", "month"),
+        ("2016-01-01", "2025-12-31", "month"),
+    ],
 )
 def test_one_answer_holds_what_stats_would_say_in_several(client: Client, first: str, last: str, interval: str) -> None:
     answer = client.get(f"/dashboard?from={first}&to={last}").get_json()

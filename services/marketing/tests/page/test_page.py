@@ -103,6 +103,25 @@ def test_period_changes_numbers_address_and_back_again(open_page: Any) -> None:
     assert seen.console == []
 
 
+@pytest.mark.parametrize(
+    ("path", "step", "steps", "first"),
+    [
+        ("/?from=2025-06-04&to=2025-11-30", "week", 26, "Week of 2 Jun 2025"),
+        ("/?from=2024-12-01&to=2025-11-30", "month", 12, "Dec 2024"),
+        ("/?from=2015-12-01&to=2025-11-30", "month", 120, "Dec 2015"),
+    ],
+)
+def test_long_period_is_drawn_by_weeks_or_months(open_page: Any, path: str, step: str, steps: int, first: str) -> None:
+    page, seen = open_page(path)
+    expect(page.get_by_role("heading", name=f"Orders and items by {step}")).to_be_visible()
+    shown = table(page, "over-time")
+    assert (len(shown), shown[0][0]) == (steps, first)
+    assert sum(int(row[1]) for row in shown) == 49
+    assert painted(page, "over-time", "orders") > 20
+    assert f"group_by={step}" in (page.locator("#over-time .csv").get_attribute("href") or "")
+    assert seen.console == []
+
+
 def test_csv_beside_each_chart_is_the_table(open_page: Any, tmp_path: Path) -> None:
     page, _ = open_page(NOVEMBER)
 

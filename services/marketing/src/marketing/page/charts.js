@@ -4,7 +4,6 @@
 import { brief, number } from "./format.js";
 
 const TICKS_MAX = 5;
-const BARS_UP_TO = 120; // more steps than that are drawn as lines
 const ROW_PX = 27;
 const FONT_PX = 12;
 const DIGIT_PX = 8; // generous: no digit of a usual font is wider at that size
@@ -18,7 +17,7 @@ const colour = (name) => style().getPropertyValue(`--${name}`).trim();
 /** Draws the chart on that canvas, or brings it up to date. `chart`: kind, labels, titles, series. */
 export function draw(canvas, chart) {
   const known = drawn.get(canvas);
-  const kind = `${chart.kind} ${chart.labels.length > BARS_UP_TO} ${chart.series.map((one) => one.name)}`;
+  const kind = `${chart.kind} ${chart.series.map((one) => one.name)}`;
   if (known && known.kind === kind) {
     known.chart = chart;
     Object.assign(known.drawing.data, data(chart));
@@ -55,12 +54,10 @@ function data(chart) {
 
 function dataset(chart, one) {
   const paint = colour(one.colour);
-  const lines = chart.kind !== "rows" && (one.line || chart.labels.length > BARS_UP_TO);
   const shared = { label: one.title, data: one.values, borderColor: paint, backgroundColor: paint, hoverBackgroundColor: paint };
-  if (lines) {
+  if (one.line) {
     const few = one.values.length === 1;
-    const area = chart.kind === "stacked" ? { fill: true } : {};
-    return { ...shared, ...area, type: "line", borderWidth: 2, pointRadius: few ? 3 : 0, pointHoverRadius: 4, tension: 0, order: 0 };
+    return { ...shared, type: "line", borderWidth: 2, pointRadius: few ? 3 : 0, pointHoverRadius: 4, tension: 0, order: 0 };
   }
   const shape = { maxBarThickness: chart.kind === "rows" ? 16 : 36, categoryPercentage: 0.86, barPercentage: 0.9 };
   return { ...shared, ...shape, type: "bar", borderWidth: 0, borderRadius: 2, order: 1 };

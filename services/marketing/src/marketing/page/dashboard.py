@@ -11,16 +11,16 @@ from sqlalchemy.engine import Connection
 
 from marketing.business_time import month_of, next_month
 from marketing.counters import TOTAL
-from marketing.period import DAYS_MAX, FIRST_DAY, GroupBy, ParameterError, Period, parse
-from marketing.stats import read_stats
+from marketing.period import FIRST_DAY, GroupBy, ParameterError, Period, parse
+from marketing.stats import Reader
 from marketing.tables import counts
 
 PRODUCTS_MAX = REGIONS_MAX = 20
 """How many are listed, best first. All of them are in `/stats`."""
-MEASURES = ("orders", "items", "customers", "new_customers")
 
 _DAY = timedelta(days=1)
-_BY_HOUR_DAYS_MAX = 2
+_STEPS: tuple[tuple[int, GroupBy], ...] = ((2, "hour"), (92, "day"), (300, "week"))
+"""Up to so many days, that step; months of longer periods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ class Question:
     @property
     def interval(self) -> GroupBy:
         """The step of the charts over time: never more than about a hundred of them in ten years."""
-        if self.period.days <= _BY_HOUR_DAYS_MAX:
-            return "hour"
-        return "day"
+        return next((step for days_max, step in _STEPS if self.period.days <= days_max), "month")
 
 
 def _last_days(days: int) -> Callable[[date], tuple[Period, Period]]:
@@ -105,10 +103,8 @@ def ask(parameters: Mapping[str, Sequence[str]], today: date) -> Question:
 
 def read_dashboard(connection: Connection, question: Question, today: date, zone: ZoneInfo) -> dict[str, Any]:
     """The page's answer, ready for JSON. All of it is of one moment if the connection's transaction is a snapshot."""
-    over_time = read_stats(connection, question.period, question.interval, zone)
-    regions = read_stats(connection, question.period, "region", zone)
-    products = read_stats(connection, question.period, "product", zone)
-    before = read_stats(connection, question.previous, "day", zone)
+    reader = Reader(connection, question.period, zone)
+    before = Reader(connection, question.previous, zone)
     first_day = connection.execute(sa.select(sa.func.min(counts.c.day)).where(counts.c.dimension == TOTAL)).scalar()
     return {
         "timezone": zone.key,
@@ -116,14 +112,18 @@ def read_dashboard(connection: Connection, question: Question, today: date, zone
         "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "first_day": first_day.isoformat() if first_day else None,
         "period": question.name,
-        "days_max": DAYS_MAX,
-        **{name: over_time[name] for name in ("from", "to", *MEASURES)},
-        "previous": {name: before[name] for name in ("from", "to", *MEASURES)},
+        **_days(question.period),
+        **reader.total()._asdict(),
+        "previous": {**_days(question.previous), **before.total()._asdict()},
         "interval": question.interval,
-        "over_time": over_time["groups"],
-        "regions": _best(regions["groups"], "orders", REGIONS_MAX),
-        "products": _best(products["groups"], "items", PRODUCTS_MAX),
+        "over_time": reader.groups(question.interval),
+        "regions": _best(reader.groups("region"), "orders", REGIONS_MAX),
+        "products": _best(reader.groups("product"), "items", PRODUCTS_MAX),
     }
+
+
+def _days(period: Period) -> dict[str, str]:
+    return {"from": period.first.isoformat(), "to": period.last.isoformat()}
 
 
 def _best(groups: list[dict[str, Any]], measure: str, at_most: int) -> dict[str, Any]:
