@@ -127,6 +127,6 @@ def test_file_that_holds_no_tables_is_refused(tmp_path: Path, content: bytes, li
 
 def test_brackets_too_deep_are_one_line(tmp_path: Path) -> None:
     file = tmp_path / "mapping.yaml"
-    file.write_text("sales_areas: " + "[" * 3000)
+    file.write_text("sales_areas: " + "[" * 500)
 
     assert refused(file) == "expected tables, got: brackets nested too deep"
