@@ -31,6 +31,7 @@ def test_file_address_names_a_folder(uri: str, folder: str | None) -> None:
         ({}, "printer_uri: expected the environment variable PRINTER_URI"),
         ({"PRINTER_URI": "http://printer/"}, "printer_uri: expected ipp://host/path"),
         ({"PRINTER_URI": "file://slips"}, "printer_uri: expected ipp://host/path"),
+        ({"PRINTER_URI": "ipp://[::1"}, "printer_uri: expected ipp://host/path"),
         ({"PRINTER_URI": "file:///s", "SLIP_KEEP_DAYS": "0"}, "keep_days: expected greater than or equal to 1"),
         ({"PRINTER_URI": "file:///s", "PRINTER_PATTERNS": "order.created.North"}, "patterns: expected order.created.*"),
         ({"PRINTER_URI": "file:///s", "PRINTER_PATTERNS": "order.#"}, "patterns: expected order.created.* or routing"),

@@ -69,13 +69,13 @@ class PrinterSettings(DepartmentSettings):
     @field_validator("printer_uri")
     @classmethod
     def _printer_uri(cls, value: str) -> str:
-        if folder_of(value) is None:
-            if "@" in urlsplit(value).netloc:
-                raise ValueError("an address without login, which belongs into PRINTER_USER and PRINTER_PASSWORD")
-            try:
+        try:
+            if folder_of(value) is None:
                 http_url(value)
-            except ValueError:
-                raise ValueError("ipp://host/path, ipps://host/path or file:///folder") from None
+        except ValueError:
+            raise ValueError("ipp://host/path, ipps://host/path or file:///folder") from None
+        if folder_of(value) is None and "@" in urlsplit(value).netloc:
+            raise ValueError("an address without login, which belongs into PRINTER_USER and PRINTER_PASSWORD")
         return value
 
     @field_validator("printer_password")
