@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from eventbus.testing.builders import an_event
+from printer.__main__ import main
 from printer.commands import _Transactions
 from printer.desk import Desk
 from printer.folder import SlipFolder
@@ -34,13 +36,33 @@ def order_number(tmp_path: Path, makers: dict[str, SlipMaker]) -> str:
     return event.subject
 
 
-def run(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error."""
-    done = subprocess.run([sys.executable, "-m", "printer", *arguments], env=environ, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
+Run = Callable[..., tuple[int, str, str]]
 
 
-def test_reprint_status_and_forget_of_an_order(environ: dict[str, str], order_number: str, tmp_path: Path) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`python -m printer …`, in this process: exit code, standard output and standard error."""
+
+    def run_here(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["printer", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said, error = capsys.readouterr()
+        return int(ended.value.code or 0), said, error
+
+    return run_here
+
+
+def test_command_is_a_program_of_its_own(environ: dict[str, str], order_number: str) -> None:
+    status = [sys.executable, "-m", "printer", "status", order_number]
+    done = subprocess.run(status, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.count("printed") == 1
+    assert done.stderr == ""
+
+
+def test_reprint_status_and_forget_of_an_order(run: Run, environ: dict[str, str], order_number: str) -> None:
     code, said, error = run(environ, "reprint", "7kq2m9xd4twe", "--reason", "torn")
     assert (code, error) == (0, "")
     assert said.splitlines() == [
@@ -60,7 +82,9 @@ def test_reprint_status_and_forget_of_an_order(environ: dict[str, str], order_nu
     )  # fmt: skip
 
 
-def test_forget_names_the_files_that_it_leaves(environ: dict[str, str], order_number: str, tmp_path: Path) -> None:
+def test_forget_names_the_files_that_it_leaves(
+    run: Run, environ: dict[str, str], order_number: str, tmp_path: Path
+) -> None:
     code, said, _ = run(environ, "forget", order_number)
     assert code == 0
     assert said.splitlines() == [
@@ -93,7 +117,7 @@ def test_forget_names_the_files_that_it_leaves(environ: dict[str, str], order_nu
 )
 @pytest.mark.usefixtures("order_number")
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(
-    environ: dict[str, str], changes: dict[str, str], arguments: tuple[str, ...], code: int, message: str
+    run: Run, environ: dict[str, str], changes: dict[str, str], arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     ended, said, error = run(environ | changes, *arguments)
     assert (ended, said) == (code, "")
@@ -102,7 +126,7 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(
 
 
 def test_files_of_another_order_whose_number_begins_alike_are_not_named(
-    environ: dict[str, str], order_number: str, tmp_path: Path
+    run: Run, environ: dict[str, str], order_number: str, tmp_path: Path
 ) -> None:
     for name in (f"{order_number}.2.pdf", f"{order_number}1.pdf", f"{order_number}-1.2.pdf"):
         (tmp_path / "slips" / name).touch()
@@ -114,7 +138,9 @@ def test_files_of_another_order_whose_number_begins_alike_are_not_named(
 
 
 @pytest.mark.usefixtures("order_number")
-def test_command_with_another_departments_database_is_refused(environ: dict[str, str], tmp_path: Path) -> None:
+def test_command_with_another_departments_database_is_refused(
+    run: Run, environ: dict[str, str], tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path / 'printer.db'}"
     _Transactions(database.create_engine(url)).run(
         lambda connection: connection.execute(tenant.insert().values(only=1, department="printer_south"))
