@@ -1,5 +1,6 @@
 """Databases, real printers, a printer that answers as told, and a proxy that cuts connections."""
 
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -91,12 +92,18 @@ def any_desk(transactions: Transactions, makers: dict[str, SlipMaker]) -> Desk:
     return Desk(transactions, Slips(makers["a4"]), Reports())
 
 
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database, to be copied: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("database") / "printer.db"
+    database.upgrade(f"sqlite:///{path}", "printer")
+    return path
+
+
 @pytest.fixture
-def desk(tmp_path: Path, makers: dict[str, SlipMaker]) -> Iterator[Desk]:
+def desk(tmp_path: Path, migrated_database: Path, makers: dict[str, SlipMaker]) -> Iterator[Desk]:
     """The same, on SQLite alone: where the database does not matter."""
-    url = f"sqlite:///{tmp_path / 'printer.db'}"
-    database.upgrade(url, "printer")
-    engine = database.create_engine(url)
+    engine = database.create_engine(f"sqlite:///{shutil.copy(migrated_database, tmp_path / 'printer.db')}")
     yield Desk(Transactions(engine), Slips(makers["a4"]), Reports())
     engine.dispose()
 

@@ -80,8 +80,6 @@ AccessLog {root}/log/access
 PageLog {root}/log/page
 {user}
 """
-
-
 FOLDERS = ("root", "library/backend", "library/filter", "data/mime", "cache", "run", "spool", "tmp", "keys", "log")
 
 
@@ -172,18 +170,7 @@ class CupsServer:
     def __init__(self, root: Path, clean_s: int = 30) -> None:
         self.root = root
         self._queues = 0
-        for folder in (
-            "root",
-            "library/backend",
-            "library/filter",
-            "data/mime",
-            "cache",
-            "run",
-            "spool",
-            "tmp",
-            "keys",
-            "log",
-        ):
+        for folder in FOLDERS:
             (root / folder).mkdir(parents=True)
         (root / "library/daemon").symlink_to("/usr/lib/cups/daemon")  # cups-exec, which starts all the others
         # only its owner may run it: then it is run with cupsd's own rights (backend(7)), and papers may lie anywhere

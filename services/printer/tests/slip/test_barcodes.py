@@ -38,8 +38,11 @@ def test_code_without_room_is_an_error_that_says_so() -> None:
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-@pytest.mark.parametrize(("dpi", "one_bit"), [(203, True), (300, False)])
-@pytest.mark.parametrize("reprint", [None, A_REPRINT], ids=["first", "reprint"])
+@pytest.mark.parametrize(
+    ("dpi", "one_bit", "reprint"),
+    [(203, True, None), (203, True, A_REPRINT), (300, False, None)],
+    ids=["203 dpi, 1 bit", "203 dpi, 1 bit, reprint", "300 dpi, gray"],
+)
 def test_scanner_reads_the_order_number_back_from_every_page(
     make_slip: Callable[..., Any], paper: str, dpi: int, one_bit: bool, reprint: Reprint | None
 ) -> None:

@@ -77,10 +77,3 @@ def test_database_belongs_to_the_department_that_used_it_first(database_url: str
     with engine.begin() as connection:
         assert moved_in(connection, department) == "printer_north"
     engine.dispose()
-
-
-def test_warehouse_without_its_pattern_ends_with_one_line(open_warehouse: Open) -> None:
-    north = open_warehouse("printer_north")
-    assert north.process.wait(DEADLINE_S) == 78
-    assert "patterns: expected the routing keys of one warehouse, such as order.created.north" in north.output()
-    assert len(north.output().splitlines()) == 1
