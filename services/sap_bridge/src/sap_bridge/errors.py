@@ -1,15 +1,14 @@
 """What an answer of SAP means for the order: tables, read from top to bottom; the first row that fits decides."""
 
-import email.utils
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-RETRY_AFTER_S_MAX = 3600.0
+from eventbus.department import http_target
+
 SALES_ORDER_CHARACTERS_MAX = 10
 _FRAMEWORK_NOISE = ("/IWBEP/CX_MGW_BUSI_EXCEPTION", "/IWBEP/CX_MGW_TECH_EXCEPTION")
 _KEY_IN_LOCATION = re.compile(r"A_SalesOrder\((?:SalesOrder=)?'([^']+)'\)/?$")
@@ -95,16 +94,8 @@ class Signal:
         return SapMessage(str(error.get("code", "")), text, str(inner.get("transactionid") or ""))
 
     def retry_after_s(self) -> float | None:
-        """Seconds of `Retry-After`, also where it is a date; None if absent or unreadable; an hour at most."""
-        value = self.headers.get("retry-after", "").strip()
-        if value.isdecimal():
-            return min(float(value), RETRY_AFTER_S_MAX)
-        try:
-            moment = email.utils.parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), RETRY_AFTER_S_MAX)
+        """Seconds of `Retry-After`; None if there are none; an hour at most."""
+        return http_target.retry_after_s(self.headers.get("retry-after"))
 
     def reason(self) -> str:
         """For people: SAP's words where there are any, as long as they are and with what they quote."""

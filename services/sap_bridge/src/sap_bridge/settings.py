@@ -2,12 +2,12 @@
 
 import ipaddress
 import re
-import ssl
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from eventbus.department.http_target import certificates_file
 from eventbus.department.settings import DepartmentSettings
 from eventbus.settings import Settings
 from pydantic import (
@@ -82,12 +82,7 @@ class SapSettings(Settings):
     @field_validator("ca_file")
     @classmethod
     def _certificates(cls, ca_file: str | None) -> str | None:
-        if ca_file is not None:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
-            except OSError as error:  # ssl.SSLError is one
-                raise ValueError(f"SAP_VERIFY: a file with certificates as PEM ({error.strerror})") from None
-        return ca_file
+        return certificates_file(ca_file, "SAP_VERIFY") if ca_file is not None else None
 
     @field_validator("settle_s")
     @classmethod

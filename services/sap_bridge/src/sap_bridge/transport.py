@@ -5,12 +5,11 @@ import io
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
+from eventbus.department.http_target import TargetAdapter, kinds_of, open_session
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -31,14 +30,8 @@ class Transport:
         self._settings = settings
         self._slots = threading.BoundedSemaphore(settings.max_concurrency)
         self._pace = Pace(settings.max_rps, settings.max_concurrency)
-        self._session = session = requests.Session()
-        session.trust_env = False  # REQUESTS_CA_BUNDLE would beat `verify`; .netrc would replace the login
-        session.verify = settings.ca_file or True
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.headers.update(_headers(settings))
-        adapter = _Adapter(settings.max_concurrency, idle_s_max)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
+        self._session = open_session(_Adapter(settings.max_concurrency, settings.ca_file, idle_s_max))
+        self._session.headers.update(_headers(settings))
 
     def send(
         self,
@@ -96,7 +89,7 @@ class Transport:
                 allow_redirects=False,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Signal(None, failure=f"no answer: {_kind(error)}", sent=stream is not None and stream.touched), []
+            return Signal(None, failure=f"no answer: {_kinds(error)}", sent=stream is not None and stream.touched), []
         lower = {name.lower(): value for name, value in answer.headers.items()}
         return Signal(answer.status_code, lower, answer.content), answer.raw.headers.getlist("Set-Cookie")
 
@@ -143,16 +136,16 @@ class _Connection:
         return fresh and super().is_connected  # type: ignore[misc]
 
 
-class _Adapter(HTTPAdapter):
-    """A pool of connections to one host, each recycled before SAP closes it."""
+class _Adapter(TargetAdapter):
+    """Recycles each connection before SAP closes it."""
 
-    def __init__(self, size: int, idle_s_max: float) -> None:
+    def __init__(self, size: int, ca_file: str | None, idle_s_max: float) -> None:
         self._idle_s_max = idle_s_max
         # `other` and the respect for Retry-After have to be turned off by name: both would repeat a sent request
         retries = urllib3.Retry(
             connect=CONNECT_RETRIES, read=False, redirect=0, status=0, other=0, respect_retry_after_header=False
         )
-        super().__init__(pool_connections=1, pool_maxsize=size, pool_block=True, max_retries=retries)
+        super().__init__(size, ca_file=ca_file, retries=retries)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -178,14 +171,5 @@ def _headers(settings: SapSettings) -> dict[str, str]:
     return headers
 
 
-def _kind(error: BaseException) -> str:
-    """The names of the error and of what caused it: their texts hold URLs, and with them order numbers."""
-    names, seen = [], set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        names.append(type(current).__name__)
-        inner = current.args[0] if current.args else None
-        reason = getattr(inner, "reason", None)
-        current = reason if isinstance(reason, BaseException) else current.__cause__ or current.__context__
-    return " from ".join(dict.fromkeys(names))
+def _kinds(error: BaseException) -> str:
+    return " from ".join(dict.fromkeys(kind.__name__ for kind in kinds_of(error)))

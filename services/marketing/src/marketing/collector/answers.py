@@ -7,11 +7,8 @@ import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import urllib3
 from eventbus.department import Blocked, Permanent, Transient
-
-RETRY_AFTER_S_MAX = 3600.0
-_PARSER = urllib3.Retry()
+from eventbus.department.http_target import kinds_of, retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +50,15 @@ def judge(status: int, retry_after: str | None = None) -> None:
     rule = next(rule for rule in RULES if not rule.statuses or status in rule.statuses)
     reason = f"the receiver answered {status}: {rule.reason}"
     if rule.verdict is Transient:
-        raise Transient(reason, retry_after=seconds(retry_after))
+        raise Transient(reason, retry_after=retry_after_s(retry_after) or None)  # 0: our own back-off
     if rule.verdict is not None:
         raise rule.verdict(reason)
 
 
 def judge_failure(error: BaseException) -> Transient | Blocked:
     """What to raise where no answer came."""
-    kinds = _kinds(error)
+    kinds = kinds_of(error)
     reason = f"no answer of the receiver: {' from '.join(dict.fromkeys(kind.__name__ for kind in kinds))}"
     if any(issubclass(kind, ssl.SSLCertVerificationError) for kind in kinds):
         return Blocked(f"{reason}: its certificate is not trusted: look at COLLECTOR_CA and COLLECTOR_URL")
     return Transient(reason)
-
-
-def seconds(retry_after: str | None) -> float | None:
-    """The seconds of a `Retry-After` (RFC 9110, 10.2.3: a number or a date), an hour at most; None: no wish to heed."""
-    if retry_after is None:
-        return None
-    try:
-        wished = _PARSER.parse_retry_after(retry_after)
-    except (urllib3.exceptions.InvalidHeader, OverflowError, ValueError):
-        return None
-    return min(RETRY_AFTER_S_MAX, wished) or None  # 0, or a date that is over: our own back-off
-
-
-def _kinds(error: BaseException) -> list[type[BaseException]]:
-    """Of the error and of what caused it. Their texts hold the URL, which may hold a secret."""
-    found: list[type[BaseException]] = []
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        found.append(type(current))
-        inside = [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
-        waiting += [cause for cause in inside if isinstance(cause, BaseException)]
-    return found

@@ -1,17 +1,16 @@
 """Dependency provider: the other tool, over HTTP."""
 
 import time
-from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any
 
 import requests
 import urllib3
 from eventbus.contract import Event, OrderCreated
+from eventbus.department.http_target import TargetAdapter, open_session
 from eventbus.logs import get_logger
 from nameko.extensions import DependencyProvider
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 
 from marketing.collector.answers import judge, judge_failure
 from marketing.collector.message import Writer
@@ -38,14 +37,8 @@ class Receiver(DependencyProvider):  # type: ignore[misc]  # nameko has no types
         )
         if settings.customer == "pseudonym" and settings.customer_key is None:
             log.warning("no customer is sent: MARKETING_CUSTOMER_KEY, the key of the pseudonyms, is not set")
-        self._session = session = requests.Session()
-        session.trust_env = False  # REQUESTS_CA_BUNDLE would beat `verify`; .netrc would replace the token
-        session.verify = settings.ca_file or True
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.headers["User-Agent"] = f"order-bus-marketing-collector/{version('order-bus-marketing')}"
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.max_workers, pool_block=True)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
+        self._session = open_session(TargetAdapter(settings.max_workers, ca_file=settings.ca_file))
+        self._session.headers["User-Agent"] = f"order-bus-marketing-collector/{version('order-bus-marketing')}"
 
     def stop(self) -> None:
         self._session.close()

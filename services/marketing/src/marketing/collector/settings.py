@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import ssl
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from eventbus.department import DepartmentSettings
+from eventbus.department.http_target import certificates_file
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from marketing.settings import CUSTOMER_KEY_CHARACTERS_MIN
@@ -74,12 +74,7 @@ class CollectorSettings(DepartmentSettings):
     @field_validator("ca_file")
     @classmethod
     def _certificates(cls, ca_file: str | None) -> str | None:
-        if ca_file is not None:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file)
-            except OSError as error:  # ssl.SSLError is one
-                raise ValueError(f"COLLECTOR_CA: a file with certificates as PEM ({error.strerror})") from None
-        return ca_file
+        return certificates_file(ca_file, "COLLECTOR_CA") if ca_file is not None else None
 
     @model_validator(mode="after")
     def _request_ends_before_handler(self) -> Self:
