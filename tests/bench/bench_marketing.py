@@ -1,4 +1,4 @@
-"""How long `GET /stats` takes at a million orders, and how many orders a second are counted after them.
+"""How long `GET /stats` and the page's numbers take at a million orders, and how many a second are counted after them.
 
     python tests/bench/bench_marketing.py [--file var/bench/marketing.db] [--orders 1000000] [--times 40]
 
@@ -38,11 +38,19 @@ YEAR, CALENDAR, MIDDLE, MONTH = (
     ("2026-02-18", "2026-08-19"),
     ("2026-10-26", "2026-11-24"),
 )
+PAGES = {"a year": YEAR, "30 days": MONTH}
+
+
+def stats(period: tuple[str, str], group_by: str) -> str:
+    return f"/stats?from={period[0]}&to={period[1]}&group_by={group_by}"
+
+
 QUESTIONS = [
-    *((f"a year by {group}", YEAR, group) for group in ("day", "hour", "region", "product")),
-    ("its first year by product", CALENDAR, "product"),
-    *((f"half a year in between by {group}", MIDDLE, group) for group in ("day", "region", "product")),
-    *((f"30 days by {group}", MONTH, group) for group in ("day", "hour", "region", "product")),
+    *((f"a year by {group}", stats(YEAR, group)) for group in ("day", "hour", "week", "month", "region", "product")),
+    ("its first year by product", stats(CALENDAR, "product")),
+    *((f"half a year in between by {group}", stats(MIDDLE, group)) for group in ("day", "region", "product")),
+    *((f"30 days by {group}", stats(MONTH, group)) for group in ("day", "hour", "region", "product")),
+    *((f"the page, {name}", f"/dashboard?from={first}&to={last}") for name, (first, last) in PAGES.items()),
 ]
 
 
@@ -55,8 +63,8 @@ def cpu_ms(pid: int) -> float:
 def ask(department: DepartmentProcess, times: int) -> list[tuple[float, float, float]]:
     """Of each question: p50, p99, and CPU of the department (not of PostgreSQL) an answer, in milliseconds."""
     answers = []
-    for _, (first, last), group_by in QUESTIONS:
-        url = f"http://127.0.0.1:{department.port}/stats?from={first}&to={last}&group_by={group_by}"
+    for _, path in QUESTIONS:
+        url = f"http://127.0.0.1:{department.port}{path}"
         taken, used = [], 0.0
         for number in range(times + 2):  # the first two read the disk
             if number == 2:
@@ -123,9 +131,9 @@ def main() -> None:
         for name, url in (("sqlite", f"sqlite:///{own}"), ("postgresql", server.url())):
             with department(broker, folder / name, url) as process:
                 answers.append(ask(process, options.times))
-        print("| `GET /stats` | SQLite p50 ms | p99 ms | CPU ms | PostgreSQL p50 ms | p99 ms | CPU ms |")
+        print("| question | SQLite p50 ms | p99 ms | CPU ms | PostgreSQL p50 ms | p99 ms | CPU ms |")
         print("|---|---|---|---|---|---|---|")
-        for (name, *_), *both in zip(QUESTIONS, *answers, strict=True):
+        for (name, _), *both in zip(QUESTIONS, *answers, strict=True):
             print(f"| {name} | " + " | ".join(f"{ms:.0f}" for three in both for ms in three) + " |")
         print("\n| counted, in batches of 100 | SQLite orders/s | PostgreSQL orders/s |\n|---|---|---|")
         full = (counted_per_s(f"sqlite:///{own}", 5000), counted_per_s(server.url(), 5000))

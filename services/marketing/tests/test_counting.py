@@ -37,6 +37,23 @@ def test_order_counts_by_day_hour_region_and_product(shop: Any) -> None:
     assert shop.table("2026-11-01", "2026-11-30", "product") == {2: (1, 2, 1, 1), 4: (1, 1, 1, 1)}
 
 
+def test_late_order_is_in_every_period_of_products_that_holds_its_day(shop: Any) -> None:
+    shop.count(an_event(product_ids=(3,), created_at=at("2025-01-07T12:00:00Z")))
+    for day in ("2026-09-02", "2026-09-16", "2026-10-07", "2026-11-11"):  # a running total each
+        shop.count(an_event(product_ids=(1,), created_at=at(f"{day}T12:00:00Z")))
+    shop.count(
+        an_event(product_ids=(1, 2), customer_name="Ana", created_at=at("2026-09-10T12:00:00Z")),
+        an_event(product_ids=(4,), created_at=at("2026-11-12T12:00:00Z")),  # not late, in the same batch
+    )
+
+    assert shop.table("2026-09-07", "2026-09-13", "product") == {1: (1, 1, 1, 1), 2: (1, 1, 1, 1)}
+    assert shop.table("2026-09-07", "2026-10-11", "product") == {1: (3, 3, 2, 1), 2: (1, 1, 1, 1)}
+    assert shop.table("2026-08-31", "2026-11-11", "product") == {1: (5, 5, 2, 2), 2: (1, 1, 1, 1)}
+    assert shop.table("2026-09-14", "2026-11-15", "product") == {1: (3, 3, 1, 0), 4: (1, 1, 1, 1)}
+    whole = {1: (5, 5, 2, 2), 2: (1, 1, 1, 1), 3: (1, 1, 1, 1), 4: (1, 1, 1, 1)}
+    assert shop.table("2025-01-01", "2026-11-15", "product") == whole
+
+
 def test_totals_stand_beside_the_groups(shop: Any) -> None:
     shop.count(an_event(product_ids=(1, 2)), an_event(product_ids=(3,), customer_name="Ana"))
 

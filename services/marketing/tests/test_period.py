@@ -53,7 +53,7 @@ def test_query_names_a_period_and_a_grouping(query: dict[str, list[str]], expect
         ({"from": ["2026-11-02"], "to": ["2026-11-01"]}, "from", "is after to"),
         ({"from": ["2000-01-01"]}, "from", "grouped by day, 3660 at most"),
         ({"from": ["2025-11-23"], "group_by": ["hour"]}, "from", "367 days up to .*by hour, 366 at most"),
-        ({"until": ["2026-11-24"]}, "until", "unknown parameter; known are from, to, group_by"),
+        ({"until": ["2026-11-24"]}, "until", "unknown parameter; known are from, to, group_by, format"),
     ],
 )
 def test_wrong_parameter_is_named_with_what_is_expected(

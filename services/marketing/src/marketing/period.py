@@ -11,10 +11,12 @@ GroupBy = Literal["day", "hour", "week", "month", "region", "product"]
 DEFAULT_DAYS = 30
 DAYS_MAX = 3660
 DAYS_BY_HOUR_MAX = 366
+SHOWN_CHARACTERS_MAX = 40
+"""Of what a reader has sent, in the text of an error."""
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PARAMETERS = ("from", "to", "group_by")
+_PARAMETERS = ("from", "to", "group_by", "format")
 
 
 class ParameterError(ValueError):
@@ -41,12 +43,14 @@ class Period:
 def parse(parameters: Mapping[str, Sequence[str]], today: date) -> tuple[Period, GroupBy]:
     """What the query's parameters ask for. Without `to`: until today; without `from`: the 30 days up to `to`.
 
+    `format`, which says how the numbers are written, is none of its business.
+
     Raises:
         ParameterError: an unknown or repeated parameter, no date, a period that is empty or too long.
     """
     for name, values in parameters.items():
         if name not in _PARAMETERS:
-            raise ParameterError(name, f"unknown parameter; known are {', '.join(_PARAMETERS)}")
+            raise ParameterError(name[:SHOWN_CHARACTERS_MAX], f"unknown parameter; known are {', '.join(_PARAMETERS)}")
         if len(values) > 1:
             raise ParameterError(name, f"given {len(values)} times; once at most")
     given = {name: values[0] for name, values in parameters.items()}
@@ -64,7 +68,9 @@ def parse(parameters: Mapping[str, Sequence[str]], today: date) -> tuple[Period,
 
 def _group_by(text: str) -> GroupBy:
     if text not in get_args(GroupBy):
-        raise ParameterError("group_by", f"expected one of {', '.join(get_args(GroupBy))}, got: {text[:40]!r}")
+        raise ParameterError(
+            "group_by", f"expected one of {', '.join(get_args(GroupBy))}, got: {text[:SHOWN_CHARACTERS_MAX]!r}"
+        )
     return cast(GroupBy, text)
 
 
@@ -75,6 +81,7 @@ def _day(parameter: str, text: str) -> date:
         day = None
     if day is None or not FIRST_DAY <= day <= LAST_DAY:
         raise ParameterError(
-            parameter, f"expected a day from {FIRST_DAY} to {LAST_DAY}, such as 2026-11-24, got: {text[:40]!r}"
+            parameter,
+            f"expected a day from {FIRST_DAY} to {LAST_DAY}, such as 2026-11-24, got: {text[:SHOWN_CHARACTERS_MAX]!r}",
         )
     return day

@@ -50,7 +50,9 @@ def test_own_dates_are_compared_with_as_many_days_before() -> None:
         ({"period": ["today", "today"]}, "period"),
         ({"period": ["today"], "from": ["2026-11-01"]}, "from"),
         ({"from": ["yesterday"]}, "from"),
-        ({"to": ["2026-11-01"], "page": ["1"]}, "page"),
+        ({"page": ["1"], "to": ["2026-11-01"]}, "page"),
+        ({"group_by": ["hour"], "from": ["2026-11-01"]}, "group_by"),
+        ({"format": ["csv"], "from": ["2026-11-01"]}, "format"),
         ({"page": ["1"]}, "page"),
     ],
 )

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from marketing.business_time import month_of, next_month
 from marketing.counters import TOTAL
-from marketing.period import FIRST_DAY, GroupBy, ParameterError, Period, parse
+from marketing.period import FIRST_DAY, SHOWN_CHARACTERS_MAX, GroupBy, ParameterError, Period, parse
 from marketing.stats import Reader
 from marketing.tables import counts
 
@@ -87,17 +87,17 @@ def ask(parameters: Mapping[str, Sequence[str]], today: date) -> Question:
     Raises:
         ParameterError: as `marketing.period.parse`, and for a preset that is not known.
     """
-    if "period" not in parameters and {"from", "to"} & set(parameters):
+    if parameters and set(parameters) <= {"from", "to"}:
         period, _ = parse(parameters, today)
         return Question(None, period, _before(period))
     for name, values in parameters.items():
         if name != "period":
-            raise ParameterError(name, "expected period, or from and to, alone")
+            raise ParameterError(name[:SHOWN_CHARACTERS_MAX], "expected period, or from and to, alone")
         if len(values) > 1:
             raise ParameterError(name, f"given {len(values)} times; once at most")
     name = parameters.get("period", (DEFAULT_PRESET,))[0]
     if name not in PRESETS:
-        raise ParameterError("period", f"expected one of {', '.join(PRESETS)}, got: {name[:40]!r}")
+        raise ParameterError("period", f"expected one of {', '.join(PRESETS)}, got: {name[:SHOWN_CHARACTERS_MAX]!r}")
     return Question(name, *PRESETS[name](today))
 
 
