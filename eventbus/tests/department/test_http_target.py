@@ -50,9 +50,8 @@ def test_failure_is_told_by_its_kinds_without_their_texts() -> None:
     session = open_session(TargetAdapter(1))
     with pytest.raises(requests.ConnectionError) as refused:
         session.get(f"http://127.0.0.1:{free_port()}/secret", timeout=5)
-    kinds = kinds_of(refused.value)
-    assert kinds[0] is requests.ConnectionError
-    assert ConnectionRefusedError in kinds
+    kinds = kinds_of(refused.value).split(" from ")
+    assert (kinds[0], kinds[-1]) == ("ConnectionError", "ConnectionRefusedError")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])

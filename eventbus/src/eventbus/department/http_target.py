@@ -37,26 +37,28 @@ class TargetAdapter(HTTPAdapter):
     ) -> None:
         self._ca_file = ca_file
         self._cert_sha256 = cert_sha256
+        self.asks_cas = cert_sha256 is None
         super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True, max_retries=retries or 0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        if self._cert_sha256:
-            kwargs["assert_fingerprint"] = self._cert_sha256
-        else:
+        if self.asks_cas:
             kwargs["ssl_context"] = _context(self._ca_file)
+        else:
+            kwargs["assert_fingerprint"] = self._cert_sha256
         super().init_poolmanager(*args, **kwargs)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - requests' signature
-        conn.cert_reqs = "CERT_NONE" if self._cert_sha256 else "CERT_REQUIRED"  # the context knows the CAs
+        conn.cert_reqs = "CERT_REQUIRED" if self.asks_cas else "CERT_NONE"  # the context knows the CAs
 
 
-def open_session(adapter: HTTPAdapter) -> requests.Session:
+def open_session(adapter: TargetAdapter) -> requests.Session:
     """A session that connects by that adapter when it is first used, and keeps no cookie.
 
     No proxy, `.netrc` or `REQUESTS_CA_BUNDLE` of the machine is meant for the target: the last would beat our own CA.
     """
     session = requests.Session()
     session.trust_env = False
+    session.verify = adapter.asks_cas  # otherwise the adapter compares the fingerprint
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -88,12 +90,10 @@ def retry_after_s(header: str | None) -> float | None:
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), RETRY_AFTER_S_MAX)
 
 
-def kinds_of(error: BaseException) -> list[type[BaseException]]:
-    """The classes of the error and of all that caused it, from the outside in.
-
-    For logs and reasons: their texts hold URLs, and with them order numbers or secrets.
-    """
-    found: list[type[BaseException]] = []
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The error and all that caused it, from the outside in: `requests` and urllib3 keep causes as arguments or
+    attributes, too."""
+    found: list[BaseException] = []
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -101,10 +101,18 @@ def kinds_of(error: BaseException) -> list[type[BaseException]]:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        found.append(type(current))
+        found.append(current)
         inside = [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
         waiting += [cause for cause in inside if isinstance(cause, BaseException)]
     return found
+
+
+def kinds_of(error: BaseException) -> str:
+    """The names of the error's class and of its causes' classes, for logs and reasons.
+
+    Not their texts: those hold URLs, and with them order numbers or secrets.
+    """
+    return " from ".join(dict.fromkeys(type(cause).__name__ for cause in causes_of(error)))
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:

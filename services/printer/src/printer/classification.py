@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import requests
 import urllib3
+from eventbus.department.http_target import causes_of
 
 
 class Fate(Enum):
@@ -162,7 +163,7 @@ TLS_REFUSALS = frozenset(
 
 def fate_of_exception(error: requests.RequestException) -> Fate:
     """The fate of a request without an answer."""
-    causes = list(_causes(error))
+    causes = causes_of(error)
     if _tls_problem(causes) is not None:
         return Fate.CONFIGURATION
     # NewConnectionError: name not found, refused, no route; before any byte of the request was sent
@@ -173,7 +174,7 @@ def fate_of_exception(error: requests.RequestException) -> Fate:
 
 def reason_of_exception(error: requests.RequestException) -> str:
     """What to tell a person about a request without an answer."""
-    problem = _tls_problem(_causes(error))
+    problem = _tls_problem(causes_of(error))
     return f"no answer: {type(error).__name__}" if problem is None else f"no trusted connection: {problem}"
 
 
@@ -189,18 +190,6 @@ def _tls_problem(causes: list[BaseException]) -> str | None:
         if isinstance(cause, urllib3.exceptions.SSLError) and str(cause).startswith("Fingerprints did not match"):
             return "the printer's certificate is not the one of PRINTER_CERT_SHA256"
     return None
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps: requests and urllib3 keep the cause as argument or attribute."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        candidate = waiting.pop()
-        if isinstance(candidate, BaseException) and candidate not in found:
-            found.append(candidate)
-            waiting += [*candidate.args, getattr(candidate, "reason", None), candidate.__cause__, candidate.__context__]
-    return found
 
 
 class JobState(IntEnum):

@@ -1,12 +1,12 @@
 """IPP requests over HTTP (RFC 8010 section 4): one call, one answer, every failure a `PrinterError` with its fate."""
 
 import itertools
-import math
 from collections.abc import Mapping
 from enum import IntEnum
 from urllib.parse import urlsplit
 
 import requests
+from eventbus.department.http_target import retry_after_s
 
 from printer.classification import (
     NOT_POSSIBLE,
@@ -18,7 +18,7 @@ from printer.classification import (
     reason_of_exception,
     reason_of_http,
 )
-from printer.ipp_access import Access, open_session
+from printer.ipp_access import Access, open_printer_session
 from printer.ipp_message import Attribute, MalformedIppError, Response, Tag, decode_response, encode_request
 
 USER_NAME = "order-bus"
@@ -56,7 +56,7 @@ class IppTransport:
         self.uri = uri
         self.user = access.user or USER_NAME
         self._url = http_url(uri)
-        self._session = open_session(access, connections)
+        self._session = open_printer_session(access, connections)
         self._request_ids = itertools.count(1)
 
     def close(self) -> None:
@@ -120,10 +120,10 @@ class IppTransport:
                 is_answered=False,
                 is_sent_whole=isinstance(error, requests.ReadTimeout),  # urllib3 tells a slow upload as another error
             ) from error
-        retry_after_s = _seconds(answer.headers.get("Retry-After"))
-        fate = fate_of_http(answer.status_code, retry_after_s is not None)
+        wish_s = retry_after_s(answer.headers.get("Retry-After"))
+        fate = fate_of_http(answer.status_code, wish_s is not None)
         if fate is not Fate.OK:
-            raise PrinterError(fate, reason_of_http(answer.status_code), retry_after_s)
+            raise PrinterError(fate, reason_of_http(answer.status_code), wish_s)
         try:
             return decode_response(answer.content)
         except MalformedIppError as error:
@@ -156,11 +156,3 @@ def _reason(operation: Operation, response: Response) -> str:
 
 def _title(operation: Operation) -> str:
     return operation.name.replace("_", "-").title()
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        seconds = float(retry_after) if retry_after is not None else None
-    except ValueError:  # a date: rare enough to be read as "soon"
-        return 1.0
-    return seconds if seconds is None or math.isfinite(seconds) else None

@@ -1,7 +1,6 @@
 """Settings of the printer, from `config.yaml`."""
 
 import re
-import ssl
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from eventbus.contract.routing import REGION_PATTERN
 from eventbus.department import DepartmentSettings
+from eventbus.department.http_target import certificates_file
 from eventbus.department.settings import comma_separated
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -90,10 +90,7 @@ class PrinterSettings(DepartmentSettings):
     def _ca_file(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None:
             _check_ipps("PRINTER_CA", info)
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
-            except OSError as error:  # an SSLError is one
-                raise ValueError(f"PRINTER_CA: a file with certificates as PEM ({error.strerror})") from None
+            certificates_file(value, "PRINTER_CA")
         return value
 
     @field_validator("printer_cert_sha256")

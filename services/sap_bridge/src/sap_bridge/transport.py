@@ -89,7 +89,7 @@ class Transport:
                 allow_redirects=False,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Signal(None, failure=f"no answer: {_kinds(error)}", sent=stream is not None and stream.touched), []
+            return Signal(None, failure=f"no answer: {kinds_of(error)}", sent=stream is not None and stream.touched), []
         lower = {name.lower(): value for name, value in answer.headers.items()}
         return Signal(answer.status_code, lower, answer.content), answer.raw.headers.getlist("Set-Cookie")
 
@@ -169,7 +169,3 @@ def _headers(settings: SapSettings) -> dict[str, str]:
     if settings.client:
         headers["sap-client"] = settings.client
     return headers
-
-
-def _kinds(error: BaseException) -> str:
-    return " from ".join(dict.fromkeys(kind.__name__ for kind in kinds_of(error)))

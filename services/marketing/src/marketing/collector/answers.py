@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from eventbus.department import Blocked, Permanent, Transient
-from eventbus.department.http_target import kinds_of, retry_after_s
+from eventbus.department.http_target import causes_of, kinds_of, retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,7 @@ def judge(status: int, retry_after: str | None = None) -> None:
 
 def judge_failure(error: BaseException) -> Transient | Blocked:
     """What to raise where no answer came."""
-    kinds = kinds_of(error)
-    reason = f"no answer of the receiver: {' from '.join(dict.fromkeys(kind.__name__ for kind in kinds))}"
-    if any(issubclass(kind, ssl.SSLCertVerificationError) for kind in kinds):
+    reason = f"no answer of the receiver: {kinds_of(error)}"
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes_of(error)):
         return Blocked(f"{reason}: its certificate is not trusted: look at COLLECTOR_CA and COLLECTOR_URL")
     return Transient(reason)
