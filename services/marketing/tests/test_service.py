@@ -141,7 +141,7 @@ def test_questions_are_answered_and_wrong_ones_refused_by_parameter(start_market
     assert (answer["timezone"], answer["group_by"], answer["orders"]) == ("Europe/Berlin", "day", 0)
     assert len(answer["groups"]) == 30
     assert answer["groups"][-1]["day"] == answer["to"]
-    for query, parameter in [("group_by=week", "group_by"), ("from=yesterday", "from"), ("until=2026-01-01", "until")]:
+    for query, parameter in [("group_by=year", "group_by"), ("from=yesterday", "from"), ("until=2026-01-01", "until")]:
         status, body = marketing.get(f"/stats?{query}")
         problem = json.loads(body)
         assert (status, problem["status"], problem["parameter"]) == (400, 400, parameter)
