@@ -47,7 +47,7 @@ def test_token_is_read_from_a_mounted_file_and_never_shown(tmp_path: Path) -> No
         ({"COLLECTOR_CUSTOMER": "hash"}, "customer: expected 'pseudonym', 'name' or 'none'"),
         ({"COLLECTOR_CONTENT_TYPE": "text/plain"}, "content_type: expected"),
         ({"COLLECTOR_CA": "/nowhere"}, "ca_file: expected COLLECTOR_CA: a file"),
-        ({"COLLECTOR_READ_TIMEOUT": "60"}, "handler_timeout_s .HANDLER_TIMEOUT_S. of at least 68"),
+        ({"COLLECTOR_READ_TIMEOUT": "60"}, "handler_timeout_s .HANDLER_TIMEOUT_S. of at least 128"),
     ],
 )
 def test_wrong_setting_is_refused_in_one_line_without_secrets(environ: dict[str, str], message: str) -> None:

@@ -57,12 +57,13 @@ class Receiver(DependencyProvider):  # type: ignore[misc]  # nameko has no types
         body = self._writer.body(event)
         headers = self._writer.headers(event, body, int(time.time()))
         timeouts = (self._settings.connect_timeout_s, self._settings.read_timeout_s)
+        began = time.monotonic()
         try:
             with self._session.post(
                 self._settings.url, data=body, headers=headers, timeout=timeouts, allow_redirects=False, stream=True
             ) as answer:
                 status, retry_after = answer.status_code, answer.headers.get("Retry-After")
-                _read_out(answer, time.monotonic() + self._settings.read_timeout_s)
+                _read_out(answer, began + self._settings.read_timeout_s)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise judge_failure(error) from None  # its text holds the URL
         judge(status, retry_after)

@@ -78,7 +78,7 @@ class CollectorSettings(DepartmentSettings):
 
     @model_validator(mode="after")
     def _request_ends_before_handler(self) -> Self:
-        request_s = self.connect_timeout_s + self.read_timeout_s + MARGIN_S
+        request_s = self.connect_timeout_s + 2 * self.read_timeout_s + MARGIN_S  # silent before and amid its answer
         if request_s > self.handler_timeout_s:
             raise ValueError(
                 f"handler_timeout_s (HANDLER_TIMEOUT_S) of at least {request_s:g}, for the longest request"
