@@ -74,7 +74,7 @@ def validated(model: type[SettingsT], document: Any, path: Path) -> SettingsT:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise SettingsError(_first_problem(path, error)) from None
+        raise SettingsError(_first_problem(model, path, error)) from None
 
 
 def load_or_exit(model: type[SettingsT], path: Path) -> SettingsT:
@@ -147,7 +147,7 @@ def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str
     return substitute(default, environ)
 
 
-def _first_problem(path: Path, error: ValidationError) -> str:
+def _first_problem(model: type[Settings], path: Path, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -155,6 +155,11 @@ def _first_problem(path: Path, error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{path}: {key}: expected a value, got none"
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "zoneinfo_str":
+        expected = "an IANA time zone such as Europe/Berlin"
+    field = model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    if first["type"] == "string_pattern_mismatch" and field is not None and field.description:
+        expected = field.description  # a pattern is for programs
     # a mapping that is wrong as a whole may hold a password among its values
     hidden = _SECRET_KEY.search(key) or isinstance(first["input"], Mapping)
     got = "(not shown)" if hidden else redacted(repr(first["input"]))[:200]

@@ -81,6 +81,30 @@ def test_check_lists_a_pattern_that_its_department_gave_up(printer: Broker, bus:
     assert (code, out.splitlines()[0]) == (1, "binding printer: nobody claims 'order.created.*' on events")
 
 
+def test_unbind_takes_a_pattern_that_nobody_claims_and_no_other(printer: Broker, bus: Bus) -> None:
+    announce(printer, "order.created.south")
+    assert "nobody claims 'order.created.*'" in bus("topology", "check")[1]
+    code, out, _err = bus("topology", "unbind", "printer", "order.created.*")
+    assert (code, out) == (0, "unbound    order.created.* on events\n")
+    assert printer.bindings("printer") == {("departments", "printer")}
+    with printer.channel() as channel:
+        channel.queue_bind("printer", "events", "order.created.south")
+    code, _out, err = bus("topology", "unbind", "printer", "order.created.south")
+    assert (code, "it binds it again at its next start" in err) == (1, True)
+    assert ("events", "order.created.south") in printer.bindings("printer")
+    assert bus("topology", "unbind", "printer", "order.created.east")[0] == 1
+
+
+def test_pattern_that_is_not_the_trackers_is_stray_at_its_queue(printer: Broker, bus: Bus) -> None:
+    printer.declare("orders", "order.progressed.*", "department.joined.*", "department.left.*")
+    assert bus("topology", "check")[0] == 0
+    with printer.channel() as channel:
+        channel.queue_bind("orders", "events", "order.created.north")
+    assert bus("topology", "check")[1].splitlines()[0] == (
+        "binding orders: nobody claims 'order.created.north' on events"
+    )
+
+
 def test_departments_shows_who_is_there_and_what_waits(printer: Broker, bus: Bus) -> None:
     announce(printer, "order.created.*")
     printer.publish(an_event(region="north"), "order.created.north")
@@ -210,6 +234,7 @@ def test_leave_of_a_department_that_is_connected_but_paused_needs_force(printer:
                 in [c.get("client_properties", {}).get("connection_name") for c in printer.management.connections()]
             )
         )
+        assert bus("departments")[1].splitlines()[1].split()[3] == "paused"
         code, _out, err = bus("leave", "printer")
         assert (code, err) == (
             1,

@@ -75,6 +75,7 @@ def test_refused_login_is_one_line_and_exit_78(broker: Broker, start_probe: Any)
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
+        ({"department": "orders"}, "department: expected another name than orders"),
         ({"department": "Print Room"}, "department: expected a department's name"),
         ({"amqp_url": "http://localhost"}, "amqp_url: expected amqp://"),
         ({"max_workers": "many"}, "max_workers: expected a valid integer"),

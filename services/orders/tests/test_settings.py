@@ -37,7 +37,7 @@ def test_shipped_file_is_complete_and_overridden_by_the_environment() -> None:
             "database_url: expected sqlite:///file or postgresql://…, got: 'mysql://h/db'",
         ),
         ("DATABASE_URL", "nonsense", "database_url: expected sqlite:///file or postgresql://…"),
-        ("DEFAULT_REGION", "North!", "default_region: expected String should match pattern"),
+        ("DEFAULT_REGION", "North!", "default_region: expected a region: a-z, 0-9 and -"),
         ("ACCESS_LOG", "perhaps", "access_log: expected a valid boolean"),
     ],
 )

@@ -7,6 +7,7 @@ DEPARTMENT_PATTERN = r"^[a-z][a-z0-9_]{0,31}$"
 ROUTING_KEY_BYTES_MAX = 255
 """AMQP 0-9-1 writes routing keys as short strings."""
 RESERVED_DEPARTMENT = "orders"
+TRACKER_PATTERNS = ("order.progressed.*", "department.joined.*", "department.left.*")
 """The tracker consumes under this name and reports nothing."""
 
 _DEPARTMENT = re.compile(DEPARTMENT_PATTERN)

@@ -29,6 +29,7 @@ import traceback
 from typing import Any
 
 from eventbus import logs
+from eventbus.contract.routing import RESERVED_DEPARTMENT
 from eventbus.department.container import BusContainer
 from eventbus.department.settings import DepartmentSettings
 from eventbus.logs import get_logger
@@ -54,6 +55,8 @@ def main(target: str, settings: DepartmentSettings | None = None) -> None:
     package = module.partition(".")[0]
     if settings is None:
         settings = load_settings(service, package)
+    if settings.department == RESERVED_DEPARTMENT != service.name:
+        exit_configuration(f"department: expected another name than {RESERVED_DEPARTMENT}, which is the tracker's")
     logs.configure(settings.department)
     logging.getLogger("nameko.containers").addFilter(_tidy)
     misconfigured: list[str] = []

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eventbus import mismatch
-from eventbus.contract.routing import RESERVED_DEPARTMENT
+from eventbus.contract.routing import RESERVED_DEPARTMENT, TRACKER_PATTERNS
 from eventbus.operator.announcements import Announcements
 from eventbus.operator.management import Management
 from eventbus.topology import DEPARTMENTS, EVENTS, Binding, Exchange, Queue, Topology, department
@@ -39,7 +39,7 @@ def differences(broker: Broker, shared: Topology, announcements: Announcements) 
     lines = list(_objects(broker, shared))
     claimed = set(shared.bindings)
     for name in broker.departments():
-        patterns = _patterns(broker, name, announcements)
+        patterns = patterns_claimed(broker, name, announcements)
         own = department(name, patterns)
         claimed |= set(own.bindings)
         lines += _objects(broker, own)
@@ -55,9 +55,12 @@ def patterns_bound(broker: Broker, name: str) -> tuple[str, ...]:
     return tuple(sorted(b.routing_key for b in broker.bindings if b.queue == name and b.exchange == EVENTS))
 
 
-def _patterns(broker: Broker, name: str, announcements: Announcements) -> tuple[str, ...]:
+def patterns_claimed(broker: Broker, name: str, announcements: Announcements) -> tuple[str, ...]:
+    """Those that it announced last; all that are bound where its announcement was not found."""
+    if name == RESERVED_DEPARTMENT:
+        return TRACKER_PATTERNS
     announced = announcements.latest.get(name)
-    if announced is None or name == RESERVED_DEPARTMENT:
+    if announced is None:
         return patterns_bound(broker, name)
     return announced.patterns if announced.joined else ()
 

@@ -84,6 +84,11 @@ def _topology(parser: argparse.ArgumentParser) -> None:
     _add(declared, commands.topology_declare, _where, _sizes)
     checked = verbs.add_parser("check", help="compare the broker with the table, stray bindings included")
     _add(checked, commands.topology_check, _where, _sizes, _archive)
+    unbound = verbs.add_parser("unbind", help="take a pattern from a department that does not claim it any more")
+    unbound.add_argument("department")
+    unbound.add_argument("pattern")
+    unbound.add_argument("--force", action="store_true", help="although it announced the pattern")
+    _add(unbound, commands.topology_unbind, _where, _archive)
 
 
 def _dead(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,10 @@ from eventbus.operator import announcements, check, declare, output, parked, red
 from eventbus.operator import departments as states
 from eventbus.operator import leave as leaving
 from eventbus.operator.connection import connected, vhost_of
+from eventbus.operator.errors import RefusedError
 from eventbus.operator.management import Management
 from eventbus.operator.parked import Filter, Parked, queue_of
-from eventbus.topology import shared
+from eventbus.topology import EVENTS, shared
 
 DONE, DIFFERS, LEFT = 0, 1, 1
 
@@ -48,11 +49,26 @@ def topology_check(options: Namespace) -> int:
     return DONE
 
 
-def departments(options: Namespace) -> int:
+def topology_unbind(options: Namespace) -> int:
+    name, pattern = options.department, options.pattern
     broker = check.Broker(_management(options))
+    if pattern not in check.patterns_bound(broker, name):
+        raise RefusedError(f"{name} is not bound to {pattern!r}: bus departments lists the patterns")
+    claimed = check.patterns_claimed(broker, name, announcements.read(options.amqp_url, options.archive_events))
+    if pattern in claimed and not options.force:
+        raise RefusedError(f"{name} announced {pattern!r}: it binds it again at its next start; --force unbinds it now")
+    with connected(options.amqp_url) as connection:
+        connection.channel().queue_unbind(name, EVENTS, pattern)
+    _print([f"unbound    {pattern} on {EVENTS}"])
+    return DONE
+
+
+def departments(options: Namespace) -> int:
+    management = _management(options)
+    broker = check.Broker(management)
     known = announcements.read(options.amqp_url, options.archive_events)
     with connected(options.amqp_url) as connection:
-        found = states.departments(connection, broker, known)
+        found = states.departments(connection, management, broker, known)
         waiting = states.shared_queues(connection, broker)
     unknown = "never" if known.complete else f"none in the last {known.events_read} events"
     _print(
@@ -63,7 +79,7 @@ def departments(options: Namespace) -> int:
                     state.name,
                     state.ready,
                     state.unacked,
-                    state.consumers,
+                    "paused" if state.is_connected and not state.consumers else state.consumers,
                     state.parked,
                     _announcement(state, unknown),
                     state.announced.version if state.announced else None,

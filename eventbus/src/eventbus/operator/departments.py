@@ -7,6 +7,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from eventbus.operator.announcements import Announced, Announcements
 from eventbus.operator.check import Broker
+from eventbus.operator.management import Management
 from eventbus.topology import ARCHIVE_FEED, TIER_NAMES, UNCLAIMED, dead_queue
 
 
@@ -18,6 +19,8 @@ class DepartmentState:
     ready: int
     unacked: int | None
     consumers: int
+    is_connected: bool
+    """Whether a process of it has its consuming connection: without a consumer it is paused, or just starting."""
     parked: int | None
     """None: it has no queue for what it parks."""
     announced: Announced | None
@@ -33,9 +36,12 @@ class Waiting:
     stuck: int | None
 
 
-def departments(connection: pika.BlockingConnection, broker: Broker, known: Announcements) -> list[DepartmentState]:
+def departments(
+    connection: pika.BlockingConnection, management: Management, broker: Broker, known: Announcements
+) -> list[DepartmentState]:
     """Every department that has a queue, by name."""
     states = []
+    connected = {(c.get("client_properties") or {}).get("connection_name") for c in management.connections()}
     for name in broker.departments():
         ready, consumers = _counts(connection, name) or (0, 0)
         parked = _counts(connection, dead_queue(name))
@@ -45,6 +51,7 @@ def departments(connection: pika.BlockingConnection, broker: Broker, known: Anno
                 ready=ready,
                 unacked=broker.queues[name].get("messages_unacknowledged"),
                 consumers=consumers,
+                is_connected=f"{name} consume" in connected,
                 parked=parked[0] if parked else None,
                 announced=known.latest.get(name),
             )

@@ -46,7 +46,9 @@ class GatewaySettings(SectionSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one, which the log names."""
-    default_region: str = Field(default="main", pattern=REGION_PATTERN)
+    default_region: str = Field(
+        default="main", pattern=REGION_PATTERN, description="a region: a-z, 0-9 and -, up to 32 characters"
+    )
     """Of orders that name none."""
     access_log: bool = True
     """One line a request: method, route, status, seconds, order number."""

@@ -47,12 +47,18 @@ def _code(length: int) -> StringConstraints:
 class SapSettings(Settings):
     """How to reach SAP, and what an order becomes there."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/[^?#\s]*[^/?#\s]$")]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/[^?#\s]*[^/?#\s]$")] = Field(
+        description="http(s)://host/…/API_SALES_ORDER_SRV, without a login, and without a slash at its end"
+    )
     """The service's root, without a slash at its end and without a login: that would be in every print-out."""
-    client: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] | None = None
+    client: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] | None = Field(
+        default=None, description="three digits"
+    )
     user: str = Field(min_length=1)
     password: SecretStr = Field(min_length=1)
-    language: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "EN"
+    language: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
+        default="EN", description="two capital letters"
+    )
     ca_file: str | None = None
     """Certificates to trust in place of the system's."""
 

@@ -21,7 +21,7 @@ MARGIN_S = 5.0
 class CollectorSettings(DepartmentSettings):
     """What `collector/config.yaml` holds."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$")]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$")] = Field(description="http(s)://host/path")
     """Where each order is posted."""
     token: SecretStr | None = None
     """Bearer token of the receiver."""
