@@ -147,7 +147,7 @@ def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str
     return substitute(default, environ)
 
 
-def _first_problem(model: type[Settings], path: Path, error: ValidationError) -> str:
+def _first_problem(model: type[BaseModel], path: Path, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
