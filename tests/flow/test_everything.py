@@ -3,25 +3,14 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 from eventbus.testing.waiting import wait_until
 
 SAMPLE = {"customer_name": "Daníel", "products_ids": [2, 4, 42]}
 DONE_WITHIN_S = 90
-
-
-@pytest.fixture
-def everything(whole_project: Any) -> Iterator[Any]:
-    """A started launcher of all services."""
-    launcher = whole_project.launch().started()
-    yield launcher
-    assert launcher.interrupt() == 0
-    assert launcher.left_running() == []
 
 
 def place(launcher: Any) -> str:
@@ -53,22 +42,20 @@ def test_demo_ends_with_every_order_booked_counted_and_printed(whole_project: An
     assert [path.name for path in (whole_project.root / "var").iterdir()] == ["demo"]
 
 
-def test_broker_killed_orders_are_still_taken_and_done_when_it_is_back(everything: Any) -> None:
-    wait_until_done(everything, [place(everything)])
-    os.kill(int((everything.instance / "broker/rabbitmq.pid").read_text()), signal.SIGKILL)
-    numbers = [place(everything) for _ in range(5)]
-    wait_until_done(everything, numbers)
-    references = requests.get(everything.variables["SAP_STATS_URL"], timeout=10).json()["references"]
-    assert {references[number] for number in numbers} == {1}
-    slips = {slip.stem for slip in Path(everything.variables["SLIPS_DIR"]).glob("*.pdf")}
-    assert set(numbers) <= slips
-    assert requests.get(f"{everything.variables['MARKETING_URL']}/stats", timeout=10).json()["orders"] == 6
-
-
-def test_everything_stopped_and_started_again_keeps_its_orders(whole_project: Any) -> None:
+def test_broker_killed_and_all_stopped_and_started_again_every_order_is_kept_and_done(whole_project: Any) -> None:
     first = whole_project.launch().started()
-    number = place(first)
+    wait_until_done(first, [place(first)])
+    os.kill(int((first.instance / "broker/rabbitmq.pid").read_text()), signal.SIGKILL)
+    numbers = [place(first) for _ in range(5)]
+    wait_until_done(first, numbers)
+    numbers.append(place(first))
     assert first.interrupt() == 0
+    assert first.left_running() == []
     second = whole_project.launch().started()
-    assert number in wait_until_done(second, [number])
+    assert numbers == list(wait_until_done(second, numbers))
+    references = requests.get(second.variables["SAP_STATS_URL"], timeout=10).json()["references"]
+    assert {references[number] for number in numbers} == {1}
+    slips = {slip.stem for slip in Path(second.variables["SLIPS_DIR"]).glob("*.pdf")}
+    assert set(numbers) <= slips
+    assert requests.get(f"{second.variables['MARKETING_URL']}/stats", timeout=10).json()["orders"] == 7
     assert second.interrupt() == 0
