@@ -66,7 +66,7 @@ def days(moment: datetime) -> tuple[str, str, str, str]:
 
 def summary(orders: int, sales_orders: int, told: str) -> str:
     today = f"{datetime.now(BERLIN):%Y-%m-%d}"
-    return f"{orders} orders of {today} to {today} (Europe/Berlin), {sales_orders} sales orders in SAP: {told}"
+    return f"Orders of {today} to {today} (Europe/Berlin): {orders}, sales orders in SAP: {sales_orders}; {told}"
 
 
 def test_nothing_is_wrong_one_line_and_0(reconcile: Reconcile, book: Any) -> None:
@@ -205,9 +205,11 @@ def test_days_are_the_business_days(reconcile: Reconcile, book: Any) -> None:
     late = datetime(2026, 1, 14, 23, 30, tzinfo=UTC)  # the 15th in Berlin
     book(1, created_at=late)
 
-    assert reconcile(*days(late))[1] == ["0 orders of 2026-01-14 to 2026-01-14 (Europe/Berlin), 0 sales orders in SAP: "
-                                         "nothing to tell"]  # fmt: skip
-    assert reconcile(*days(late + timedelta(days=1)))[1][-1].startswith("1 orders of 2026-01-15 to 2026-01-15 ")
+    line = "Orders of 2026-01-14 to 2026-01-14 (Europe/Berlin): 0, sales orders in SAP: 0; nothing to tell"
+    assert reconcile(*days(late))[1] == [line]
+    assert reconcile(*days(late + timedelta(days=1)))[1][-1].startswith(
+        "Orders of 2026-01-15 to 2026-01-15 (Europe/Berlin): 1, "
+    )
 
 
 def test_sap_asks_to_wait_and_it_waits(reconcile: Reconcile, sandbox: RunningSandbox, book: Any) -> None:

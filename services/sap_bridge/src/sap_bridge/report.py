@@ -26,7 +26,7 @@ def _summary(comparison: Comparison, first: date, last: date, zone: ZoneInfo) ->
     counts = Counter(finding.kind for finding in comparison.findings)
     told = ", ".join(f"{counts[kind]} {kind.value}" for kind in Kind if counts[kind]) or "nothing to tell"
     days = f"{first} to {last} ({zone.key})"
-    return f"{comparison.orders} orders of {days}, {comparison.sales_orders} sales orders in SAP: {told}"
+    return f"Orders of {days}: {comparison.orders}, sales orders in SAP: {comparison.sales_orders}; {told}"
 
 
 def as_json(comparison: Comparison, first: date, last: date, zone: ZoneInfo) -> dict[str, Any]:
