@@ -1,5 +1,6 @@
 """Programs that are not Python's: found where they may lie, else installed with apt. Standard library only."""
 
+import ctypes.util
 import os
 import shutil
 import subprocess
@@ -39,6 +40,13 @@ class Program:
         return any(os.access(found, os.X_OK) for d in folders for found in Path("/").glob(f"{d.strip('/')}/{name}"))
 
 
+class Library(Program):
+    """A shared library that a Python package's own program needs. Linux only; elsewhere the package brings it."""
+
+    def is_there(self) -> bool:
+        return sys.platform != "linux" or ctypes.util.find_library(self.name) is not None
+
+
 BROWSER = Program(
     "chromium",
     "chromium",
@@ -59,6 +67,7 @@ FOR_TESTS = (
     Program("node", "nodejs"),
     Program("npm", "npm"),
     BROWSER,
+    Library("atomic", "libatomic1"),  # playwright's node; a bare Debian has none
 )
 FOR_BENCH = (*FOR_TESTS, Program("wrk", "wrk"))
 
