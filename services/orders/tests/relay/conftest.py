@@ -23,6 +23,12 @@ from orders.relay.settings import RelaySettings
 from orders.store.tables import outbox
 
 from eventbus import topology
+from relay.clock import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,19 +4,9 @@ import pika
 import pytest
 from orders.relay.mending import BACK_OFF_MAX_S, Mending
 
+from relay.clock import Clock
+
 HOST = pika.URLParameters("amqp://127.0.0.1/")
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

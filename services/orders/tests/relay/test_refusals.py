@@ -3,19 +3,9 @@
 import pytest
 from orders.relay.refusals import HOLD_MAX_S, Refusals
 
+from relay.clock import Clock
+
 NORTH, SOUTH = "order.created.north", "order.created.south"
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
