@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import pytest
 from eventbus.contract import OrderCreated
-from eventbus.testing.waiting import wait_until
 from printer.copies import Reprint
 from printer.desk import Desk
 from printer.slip import SlipMaker
+from printer.testing.ippeveprinter import IppEvePrinter
+from printer.testing.ippeveprinter import message_bus as a_message_bus
 from sqlalchemy.engine import Connection, Engine
 
 from eventbus import database
@@ -22,7 +23,6 @@ from eventbus import database
 from .certificates import Certificates
 from .cups import CupsServer, Queue
 from .cutting_proxy import CuttingProxy
-from .ippeveprinter import IppEvePrinter
 from .scripted_printer import ScriptedPrinter
 
 Result = TypeVar("Result")
@@ -111,14 +111,8 @@ def desk(tmp_path: Path, migrated_database: Path, makers: dict[str, SlipMaker]) 
 @pytest.fixture(scope="session")
 def message_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A D-Bus of our own: ippeveprinter ends without one."""
-    address = f"unix:path={tmp_path_factory.mktemp('dbus') / 'bus'}"
-    daemon = subprocess.Popen(
-        ["dbus-daemon", "--session", f"--address={address}", "--nofork", "--nopidfile"], stderr=subprocess.DEVNULL
-    )
-    wait_until(Path(address.partition("=")[2]).exists, what="the message bus listens")
-    yield address
-    daemon.terminate()
-    daemon.wait()
+    with a_message_bus(tmp_path_factory.mktemp("dbus")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import requests
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
+
 from printer.ipp_client import IppPrinter
 from printer.ipp_message import Tag
 from printer.ipp_transport import IppTransport, Operation
@@ -27,6 +29,22 @@ case "$(tail -c 8 "$file")" in *%%EOF*) ;; *) exit 1;; esac
 paper={folder}/papers/"$IPP_JOB_NAME"."$$"
 cp "$file" "$paper.part" && mv "$paper.part" "$paper.pdf"
 """
+
+
+@contextmanager
+def message_bus(folder: Path) -> Iterator[str]:
+    """The address of a D-Bus of one's own: ippeveprinter ends without one."""
+    address = f"unix:path={folder / 'bus'}"
+    daemon = subprocess.Popen(  # noqa: S603 - of the system
+        ["dbus-daemon", "--session", f"--address={address}", "--nofork", "--nopidfile"],  # noqa: S607 - on the PATH
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until((folder / "bus").exists, what="the message bus listens")
+        yield address
+    finally:
+        daemon.terminate()
+        daemon.wait()
 
 
 class IppEvePrinter:
@@ -56,7 +74,7 @@ class IppEvePrinter:
 
     def _start(self, formats: str) -> bool:
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - of the system
                 [IPPEVEPRINTER, "-r", "off", "-p", str(self.port), "-n", "localhost", "-d", self.folder / "spool",
                  "-f", formats, "-c", self._command, "Test"],
                 env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self._bus},
