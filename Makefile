@@ -1,6 +1,6 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast lint format bench pins clean
+.PHONY: help run demo test test-fast lint format bench pins audit clean
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
@@ -47,6 +47,10 @@ bench: ## Measure the order path: POST /orders under load, the relay
 pins: ## Renew every requirements.txt: the newest versions that fit
 	@deploy/laptop/prepare python
 	@exec $(VENV)/python deploy/laptop/pins.py
+
+audit: ## Look up every pinned package among known vulnerabilities (code 77: no advisory service could be reached)
+	@deploy/laptop/prepare python
+	@exec $(VENV)/python deploy/laptop/audit.py
 
 clean: ## Remove var/: the environment, and the data of make run
 	@deploy/laptop/prepare clean
