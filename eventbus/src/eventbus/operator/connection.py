@@ -4,7 +4,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pika
 from pika.exceptions import AMQPConnectionError, AMQPError
@@ -64,6 +64,17 @@ def vhost_of(amqp_url: str) -> str:
     """The virtual host that the URL names: `/` where it names none."""
     path = urlsplit(hosts(amqp_url)[0]).path if hosts(amqp_url) else ""
     return unquote(path[1:]) or "/"
+
+
+def as_user(amqp_url: str, user: str, password: str) -> str:
+    """The same URLs with another login."""
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return ",".join(_with_login(url, login) for url in hosts(amqp_url))
+
+
+def _with_login(url: str, login: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 @contextmanager

@@ -17,7 +17,8 @@ class Management:
     """A client of one virtual host.
 
     Args:
-        url: `http://user:password@host:15672`, of a user with the tag `monitoring` or `administrator`.
+        url: `http://user:password@host:15672`, of a user with the tag `monitoring`; what is about users and virtual
+            hosts needs `administrator`.
         vhost: name of the virtual host.
 
     Every method raises `UnreachableError` when the API does not answer or refuses.
@@ -69,6 +70,47 @@ class Management:
     def delete_vhost(self) -> None:
         """Remove the virtual host with everything in it."""
         self._json("DELETE", f"vhosts/{self._vhost}", missing=None)
+
+    def tags(self) -> list[str]:
+        """The tags of this client's own user. Before 3.9 they came as one string."""
+        found = self._json("GET", "whoami")["tags"]
+        return found.split(",") if isinstance(found, str) else list(found)
+
+    def login(self, name: str) -> dict[str, Any] | None:
+        """That user with its tags and the hash of its password, or None."""
+        return cast(dict[str, Any] | None, self._json("GET", f"users/{_quoted(name)}", missing=None))
+
+    def put_login(self, name: str, properties: Mapping[str, Any]) -> None:
+        """Make or change that user: `tags`, and `password` or `password_hash` with `hashing_algorithm`."""
+        self._json("PUT", f"users/{_quoted(name)}", body=properties)
+
+    def delete_login(self, name: str) -> None:
+        """Remove that user, with its rights in every virtual host."""
+        self._json("DELETE", f"users/{_quoted(name)}", missing=None)
+
+    def permissions(self, user: str) -> list[dict[str, str]]:
+        """What that user may, in every virtual host."""
+        return cast(list[dict[str, str]], self._json("GET", f"users/{_quoted(user)}/permissions", missing=[]))
+
+    def put_permissions(self, user: str, patterns: Mapping[str, str]) -> None:
+        """Set `configure`, `write` and `read` here."""
+        self._json("PUT", f"permissions/{self._vhost}/{_quoted(user)}", body=patterns)
+
+    def delete_permissions(self, user: str) -> None:
+        """Take all rights here."""
+        self._json("DELETE", f"permissions/{self._vhost}/{_quoted(user)}", missing=None)
+
+    def topic_permissions(self, user: str) -> list[dict[str, str]]:
+        """What that user may on topic exchanges, in every virtual host."""
+        return cast(list[dict[str, str]], self._json("GET", f"users/{_quoted(user)}/topic-permissions", missing=[]))
+
+    def put_topic_permissions(self, user: str, patterns: Mapping[str, str]) -> None:
+        """Set `write` and `read` on the `exchange` here."""
+        self._json("PUT", f"topic-permissions/{self._vhost}/{_quoted(user)}", body=patterns)
+
+    def delete_topic_permissions(self, user: str) -> None:
+        """Take all rows here. What the user may write and read without rows, it may by any key."""
+        self._json("DELETE", f"topic-permissions/{self._vhost}/{_quoted(user)}", missing=None)
 
     @property
     def user(self) -> str:

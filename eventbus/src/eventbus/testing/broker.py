@@ -12,8 +12,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pika
 
+from eventbus import rights
 from eventbus.contract import CONTENT_TYPE, Event
-from eventbus.operator import connection, declare
+from eventbus.operator import connection, declare, users
 from eventbus.operator.management import Management
 from eventbus.operator.private_node import PrivateNode
 from eventbus.testing.waiting import wait_until
@@ -74,6 +75,7 @@ class Broker:
         self.amqp_url = parts._replace(path=f"/{quote(self.vhost, safe='')}").geturl()
         self.management_url = node.management_url
         self.management = Management(node.management_url, self.vhost)
+        self._urls: dict[str, str] = {}
 
     @property
     def login(self) -> tuple[str, str]:
@@ -86,7 +88,27 @@ class Broker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for user in self._urls:
+            self.management.delete_login(f"{user}-{self.vhost}")
         self.management.delete_vhost()
+
+    def url_of(self, user: str, own: rights.Rights | None = None) -> str:
+        """The AMQP URL of a user of this virtual host with a service's rights and no other, made when first asked for.
+
+        It is on the broker as `<user>-<virtual host>`, and goes with the virtual host.
+
+        Args:
+            user: a department's name, `orders` (the tracker), `orders-relay`, `bus-topology` or `bus-operator`.
+            own: other rights than that service's, for a test about them.
+
+        Raises:
+            ValueError: there is no such user.
+        """
+        if user not in self._urls:
+            name, password = f"{user}-{self.vhost}", users.new_password()
+            users.declare(self.management, name, own or rights.of(user), password)
+            self._urls[user] = connection.as_user(self.amqp_url, name, password)
+        return self._urls[user]
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
