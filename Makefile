@@ -1,11 +1,14 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast lint format bench pins audit clean
+.PHONY: help run demo test test-fast test-faults lint format bench pins audit clean
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
 PROJECTS = eventbus $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml services/*/*/pyproject.toml))
 ARGS ?=
+N ?= 2
+SEED ?= 1
+ONLY ?=
 
 help: ## What there is to do (this list)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +28,10 @@ test: ## All tests, with a real RabbitMQ, PostgreSQL, printer and browser (ARGS=
 test-fast: ## The tests that start nothing, in under a minute
 	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest -n 2 --dist worksteal -m "not ($(SLOW))" $(ARGS)
+
+test-faults: ## Attack the whole shop and count from outside (N=20 runs of each scenario, ONLY=word, SEED=1; RABBITMQ_SERVER=…)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/pytest tests/faults -n 2 --dist loadfile --timeout 600 --runs $(N) --seed $(SEED) $(if $(ONLY),-k "$(ONLY)") $(ARGS)
 
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python

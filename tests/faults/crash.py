@@ -1,0 +1,130 @@
+"""Kills a process by SIGKILL at a named point of the product's code, which itself knows nothing of it.
+
+`python crash.py --at module:Class.method --when before|after --call 3 -- -m orders relay` runs the command after the
+dashes and dies at the third call of that method, before it or when it has returned.
+"""
+
+import argparse
+import importlib.abc
+import importlib.machinery
+import inspect
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    """Where a process dies.
+
+    Args:
+        at: `module:function` or `module:Class.method` of the product. One that does not exist ends the process at once
+            with a message: a crash point that code outgrew is not passed silently.
+        when: `before` the call, or `after` it has returned.
+        call: which call, from 1 on.
+    """
+
+    at: str
+    when: str = "before"
+    call: int = 1
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("--at", self.at, "--when", self.when, "--call", str(self.call))
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.at.replace(':', '.')}"
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _deadly(function: Callable[..., Any], when: str, call: int) -> Callable[..., Any]:
+    calls = 0
+
+    def is_the_one() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == call
+
+    async def deadly_coroutine(*args: Any, **kwargs: Any) -> Any:
+        fatal = is_the_one()
+        if fatal and when == "before":
+            _die()
+        result = await function(*args, **kwargs)
+        if fatal:
+            _die()
+        return result
+
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        fatal = is_the_one()
+        if fatal and when == "before":
+            _die()
+        result = function(*args, **kwargs)
+        if fatal:
+            _die()
+        return result
+
+    return deadly_coroutine if inspect.iscoroutinefunction(function) else deadly
+
+
+def _arm(module: ModuleType, path: str, when: str, call: int) -> None:
+    *outer, name = path.split(".")
+    owner: Any = module
+    for part in outer:
+        owner = getattr(owner, part)
+    function = inspect.getattr_static(owner, name)
+    if isinstance(function, staticmethod | classmethod):
+        setattr(owner, name, type(function)(_deadly(function.__func__, when, call)))
+    else:
+        setattr(owner, name, _deadly(function, when, call))
+
+
+class _ArmingFinder(importlib.abc.MetaPathFinder):
+    """Arms the module when the program imports it: importing it earlier would come before eventlet's patching."""
+
+    def __init__(self, module: str, arm: Callable[[ModuleType], None]) -> None:
+        self._module = module
+        self._arm = arm
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        if name != self._module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        run, arm = spec.loader.exec_module, self._arm
+
+        def run_and_arm(module: ModuleType) -> None:
+            run(module)
+            arm(module)
+
+        spec.loader.exec_module = run_and_arm  # type: ignore[method-assign]
+        return spec
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command after `--`, in this process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at", required=True)
+    parser.add_argument("--when", choices=("before", "after"), required=True)
+    parser.add_argument("--call", type=int, required=True)
+    own, command = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+    options = parser.parse_args(own)
+    module, _, path = options.at.partition(":")
+    sys.meta_path.insert(0, _ArmingFinder(module, lambda found: _arm(found, path, options.when, options.call)))
+    dash_m, target, *rest = command
+    assert dash_m == "-m", f"expected -m module, got {command}"
+    sys.argv = [target, *rest]
+    sys.path[0] = os.getcwd()
+    runpy.run_module(target, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
