@@ -57,6 +57,11 @@ class PostgreSQLServer:
         """Where that database is, as its superuser."""
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int | None:
+        """Of the running server."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
