@@ -1,6 +1,6 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-faults lint format bench pins audit clean
+.PHONY: help run demo test test-fast test-faults test-faults-mutants lint format bench pins audit clean
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
@@ -32,6 +32,10 @@ test-fast: ## The tests that start nothing, in under a minute
 test-faults: ## Attack the whole shop and count from outside (N=20 runs of each scenario, ONLY=word, SEED=1; RABBITMQ_SERVER=…)
 	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest tests/faults -n 2 --dist loadfile --timeout 600 --runs $(N) --seed $(SEED) $(if $(ONLY),-k "$(ONLY)") $(ARGS)
+
+test-faults-mutants: ## Show that the fault suite can fail: break a copy in a dozen ways and expect red (ONLY=word)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/python -m tests.faults.mutants $(ONLY)
 
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python

@@ -15,7 +15,6 @@ RESULTS = ROOT / "var" / "faults" / "results.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 COUNTS = ("orders", "lost", "doubled", "repeats", "possible_duplicates", "attention")
 HEADINGS = ("runs", "failed", "orders", "lost", "doubled", "copies dropped", "possible duplicate", "attention")
-_BETWEEN = re.compile(r"(<!-- faults: begin -->\n).*?(<!-- faults: end -->)", re.DOTALL)
 
 
 def new_row(broker: str, number: int, title: str) -> dict[str, Any]:
@@ -76,14 +75,26 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text())) if file.exists() else []
 
 
+def write_between(name: str, text: str) -> None:
+    """Put the text between `<!-- name: begin -->` and `<!-- name: end -->` in the document.
+
+    Raises:
+        ValueError: the document has no such markers.
+    """
+    between = re.compile(rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
+    document = DOCUMENT.read_text()
+    if not between.search(document):
+        raise ValueError(f"expected the markers <!-- {name}: begin --> and <!-- {name}: end --> in {DOCUMENT}")
+    DOCUMENT.write_text(between.sub(lambda found: f"{found[1]}{text}{found[2]}", document))
+
+
 def main() -> int:
     """Write the table into the document."""
     rows = _read(RESULTS)
-    text = DOCUMENT.read_text()
-    if not rows or not _BETWEEN.search(text):
-        print(f"expected results in {RESULTS} and two markers in {DOCUMENT}", file=sys.stderr)
+    if not rows:
+        print(f"expected results in {RESULTS}: run make test-faults first", file=sys.stderr)
         return 1
-    DOCUMENT.write_text(_BETWEEN.sub(lambda found: f"{found[1]}{markdown(rows)}{found[2]}", text))
+    write_between("faults", markdown(rows))
     return 0
 
 
