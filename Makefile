@@ -11,7 +11,7 @@ SEED ?= 1
 ONLY ?=
 
 help: ## What there is to do (this list)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start everything on this machine, until Ctrl-C; a RabbitMQ that runs elsewhere: AMQP_URL=amqp://…
 	@deploy/laptop/prepare run
