@@ -108,7 +108,9 @@ def run(shop: Shop, auditor: Auditor, rng: random.Random, request: pytest.Fixtur
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if isinstance(item, pytest.Function) and item.obj.__doc__ and hasattr(item.module, "SCENARIO"):
-        scenario = (item.module.SCENARIO, item.obj.__doc__.strip().splitlines()[0].rstrip("."))
+        marker = item.get_closest_marker("scenario")
+        number = marker.args[0] if marker else item.module.SCENARIO
+        scenario = (number, item.obj.__doc__.strip().splitlines()[0].rstrip("."))
         report.user_properties = [*item.user_properties, ("scenario", scenario)]
     if report.when == "call" and report.failed and isinstance(item, pytest.Function):
         if isinstance(shop := item.funcargs.get("shop"), Shop):
@@ -144,6 +146,7 @@ class Table:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "scenario(n): this test's scenario, where its module's SCENARIO is another")
     config.addinivalue_line("markers", "runs_shared_by(n): N runs in all, shared by the n parameters of this test")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Table(_broker_version()))

@@ -1,7 +1,8 @@
 """Kills a process by SIGKILL at a named point of the product's code, which itself knows nothing of it.
 
 `python crash.py --at module:Class.method --when before|after --call 3 -- -m orders relay` runs the command after the
-dashes and dies at the third call of that method, before it or when it has returned.
+dashes and dies at the third call of that method, before it or when it has returned. With `--argument text` only calls
+count among whose arguments that text stands.
 """
 
 import argparse
@@ -27,63 +28,67 @@ class CrashPoint:
             with a message: a crash point that code outgrew is not passed silently.
         when: `before` the call, or `after` it has returned.
         call: which call, from 1 on.
+        argument: only calls count whose arguments, as `repr` shows them, hold this text: so one event kills.
     """
 
     at: str
     when: str = "before"
     call: int = 1
+    argument: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        return ("--at", self.at, "--when", self.when, "--call", str(self.call))
+        return ("--at", self.at, "--when", self.when, "--call", str(self.call), "--argument", self.argument)
 
     def __str__(self) -> str:
         return f"{self.when} {self.at.replace(':', '.')}"
 
 
-def _die() -> None:
+def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _deadly(function: Callable[..., Any], when: str, call: int) -> Callable[..., Any]:
+def _deadly(function: Callable[..., Any], when: str, call: int, argument: str) -> Callable[..., Any]:
     calls = 0
 
-    def is_the_one() -> bool:
+    def is_the_one(arguments: object) -> bool:
         nonlocal calls
+        if argument and argument not in repr(arguments):
+            return False
         calls += 1
         return calls == call
 
     async def deadly_coroutine(*args: Any, **kwargs: Any) -> Any:
-        fatal = is_the_one()
+        fatal = is_the_one((args, kwargs))
         if fatal and when == "before":
-            _die()
+            die()
         result = await function(*args, **kwargs)
         if fatal:
-            _die()
+            die()
         return result
 
     def deadly(*args: Any, **kwargs: Any) -> Any:
-        fatal = is_the_one()
+        fatal = is_the_one((args, kwargs))
         if fatal and when == "before":
-            _die()
+            die()
         result = function(*args, **kwargs)
         if fatal:
-            _die()
+            die()
         return result
 
     return deadly_coroutine if inspect.iscoroutinefunction(function) else deadly
 
 
-def _arm(module: ModuleType, path: str, when: str, call: int) -> None:
+def _arm(module: ModuleType, path: str, when: str, call: int, argument: str) -> None:
     *outer, name = path.split(".")
     owner: Any = module
     for part in outer:
         owner = getattr(owner, part)
     function = inspect.getattr_static(owner, name)
     if isinstance(function, staticmethod | classmethod):
-        setattr(owner, name, type(function)(_deadly(function.__func__, when, call)))
+        setattr(owner, name, type(function)(_deadly(function.__func__, when, call, argument)))
     else:
-        setattr(owner, name, _deadly(function, when, call))
+        setattr(owner, name, _deadly(function, when, call, argument))
 
 
 class _ArmingFinder(importlib.abc.MetaPathFinder):
@@ -115,10 +120,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--at", required=True)
     parser.add_argument("--when", choices=("before", "after"), required=True)
     parser.add_argument("--call", type=int, required=True)
+    parser.add_argument("--signal", choices=("KILL", "STOP"), default="KILL")
+    parser.add_argument("--argument", default="")
     own, command = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     options = parser.parse_args(own)
     module, _, path = options.at.partition(":")
-    sys.meta_path.insert(0, _ArmingFinder(module, lambda found: _arm(found, path, options.when, options.call)))
+
+    def arm(found: ModuleType) -> None:
+        _arm(found, path, options.when, options.call, options.argument)
+
+    sys.meta_path.insert(0, _ArmingFinder(module, arm))
     dash_m, target, *rest = command
     assert dash_m == "-m", f"expected -m module, got {command}"
     sys.argv = [target, *rest]

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 65536
+GREETING_PACKETS = 2
+"""Where PostgreSQL's clients introduce themselves: the first one may only ask for TLS."""
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER without time: close() sends RST
 
 
@@ -15,6 +17,7 @@ class _Trigger:
     pattern: bytes
     arrives: bool
     skip: int
+    among: bytes
     fired: threading.Event = field(default_factory=threading.Event)
 
 
@@ -56,17 +59,19 @@ class Proxy:
         if swallowed:
             self.cut()
 
-    def cut_at(self, pattern: bytes, *, arrives: bool, skip: int = 0) -> threading.Event:
+    def cut_at(self, pattern: bytes, *, arrives: bool, skip: int = 0, among: bytes = b"") -> threading.Event:
         """Cut the connection on which a client sends these bytes, once.
 
         Args:
             pattern: must lie within one send of the client.
             arrives: whether the server still gets them (its answer is lost), or not.
             skip: how many times they pass before.
+            among: only on connections whose first two packets hold these bytes, where a client of PostgreSQL says who
+                it is and which database it wants.
 
         Returns: an event that is set when it happened.
         """
-        self._trigger = _Trigger(pattern, arrives, skip)
+        self._trigger = _Trigger(pattern, arrives, skip, among)
         return self._trigger.fired
 
     def close(self) -> None:
@@ -94,35 +99,42 @@ class Proxy:
     def _pump(
         self, source: socket.socket, sink: socket.socket, passes: threading.Event, *, is_client: bool = False
     ) -> None:
+        greeting: list[bytes] = []
         with suppress(OSError):
             while chunk := source.recv(CHUNK_BYTES):
-                fatal = is_client and self._is_fatal(chunk)
-                if fatal and not fatal.arrives:
-                    break
+                if is_client and len(greeting) < GREETING_PACKETS:
+                    greeting.append(chunk)
+                if is_client and (fatal := self._is_fatal(chunk, b"".join(greeting))):
+                    _cut_at(fatal, chunk, source, sink)
+                    return
                 if passes.is_set():
                     sink.sendall(chunk)
-                if fatal:
-                    break
-            else:
-                with suppress(OSError):
-                    sink.shutdown(socket.SHUT_WR)
-                return
-            _reset(source)
-            _reset(sink)
-            fatal.fired.set()
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
             return
         _reset(sink)
 
-    def _is_fatal(self, chunk: bytes) -> "_Trigger | None":
+    def _is_fatal(self, chunk: bytes, greeting: bytes) -> "_Trigger | None":
         with self._lock:
             trigger = self._trigger
-            if trigger is None or trigger.pattern not in chunk:
+            if trigger is None or trigger.pattern not in chunk or trigger.among not in greeting:
                 return None
             if trigger.skip:
                 trigger.skip -= 1
                 return None
             self._trigger = None
             return trigger
+
+
+def _cut_at(fatal: _Trigger, chunk: bytes, client: socket.socket, server: socket.socket) -> None:
+    _reset(client)  # first: an answer must not come through
+    if fatal.arrives:
+        with suppress(OSError):
+            server.sendall(chunk)
+            server.shutdown(socket.SHUT_WR)  # no RST, which could overtake what was sent
+    else:
+        _reset(server)
+    fatal.fired.set()
 
 
 def _reset(end: socket.socket) -> None:

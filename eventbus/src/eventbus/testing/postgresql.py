@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,23 @@ class PostgreSQLServer:
         """Of the running server."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    @property
+    def data(self) -> Path:
+        """The cluster's data directory."""
+        return self._folder / "data"
+
+    @property
+    def account(self) -> str | None:
+        """The account that it runs as, where that is not ours."""
+        return self._account.get("user")
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a binary of the system
                 [
                     self._bin / "postgres",
-                    *("-D", self._folder / "data"),
+                    *("-D", self.data),
                     *("-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}"),
                     *("-c", "unix_socket_directories=", "-c", "max_connections=200"),
                 ],
@@ -89,6 +100,14 @@ class PostgreSQLServer:
         """Stop the server as a crash would."""
         self._end(signal.SIGQUIT)
 
+    def freeze(self) -> None:
+        """SIGSTOP for the server and all its sessions: connections stay open, nobody answers. Until `resume`."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT: it goes on where it stood, with what clients have sent meanwhile."""
+        self._signal_all(signal.SIGCONT)
+
     def close(self) -> None:
         """Stop the server and remove its folder."""
         self._end(signal.SIGINT)
@@ -103,7 +122,7 @@ class PostgreSQLServer:
         initialised = subprocess.run(  # noqa: S603 - a binary of the system
             [
                 self._bin / "initdb",
-                *("-D", self._folder / "data", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+                *("-D", self.data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
                 *("-A", "scram-sha-256", "--pwfile", password_file),
             ],
             stdin=subprocess.DEVNULL,
@@ -128,7 +147,18 @@ class PostgreSQLServer:
             return False
         return True
 
+    def _signal_all(self, number: signal.Signals) -> None:
+        if (pid := self.pid) is None:
+            return
+        os.kill(pid, number)  # first: a server that stands still starts no more sessions
+        # each session is the leader of a group of its own, so no signal to a group reaches them all
+        children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        for child in map(int, children.stdout.split()):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
     def _end(self, how: signal.Signals) -> None:
+        self.resume()
         process, self._process = self._process, None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
