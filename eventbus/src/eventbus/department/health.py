@@ -4,25 +4,21 @@ A greenlet answers it, not a worker: it does so while all workers are busy.
 """
 
 import json
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import eventlet
-import eventlet.wsgi
 from nameko.extensions import SharedExtension
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Request, Response
 
 from eventbus.department.consumer import Bus
+from eventbus.department.http_server import HttpServer, listen
 from eventbus.logs import get_logger
 from eventbus.settings import SettingsError
 
 log = get_logger(__name__)
 
-CONNECTIONS_MAX = 100
-SOCKET_TIMEOUT_S = 10
 Route = Callable[[Request], Response]
 
 
@@ -34,8 +30,7 @@ class Health(SharedExtension):
     def setup(self) -> None:
         settings = self.container.config["settings"]
         try:
-            # eventlet's default, SO_REUSEPORT, lets two services share the port without an error
-            self._socket = eventlet.listen((settings.health_host, settings.health_port), reuse_port=False)
+            self._socket = listen(settings.health_host, settings.health_port)
         except OSError as error:
             where = f"{settings.health_host}:{settings.health_port}"
             raise SettingsError(f"health_port: expected a free port, got: {where} ({error.strerror})") from error
@@ -46,19 +41,11 @@ class Health(SharedExtension):
         for provider in self.container.dependencies:
             if hasattr(provider, "http_routes"):
                 self._routes.update(provider.http_routes())
-        self._server = eventlet.spawn(
-            eventlet.wsgi.server,
-            self._socket,
-            self._application,
-            max_size=CONNECTIONS_MAX,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            log=logging.getLogger("eventbus.health"),
-            log_output=False,
-        )
+        self._server = HttpServer(self._socket, self._application)
+        self._server.start()
 
     def stop(self) -> None:
-        self._server.kill()
-        self._socket.close()
+        self._server.stop()
 
     def kill(self) -> None:
         self.stop()

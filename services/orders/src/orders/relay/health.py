@@ -1,14 +1,27 @@
 """`/healthz`, `/readyz` and `/metrics`, answered from native threads whatever the relay does."""
 
+import contextlib
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from eventbus.logs import get_logger
+from eventbus.open_connections import OpenConnections
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-REQUEST_TIMEOUT_S = 10
+CONNECTIONS_MAX = 50
+"""Each has a thread."""
+READ_TIMEOUT_S = 10
+"""For each read and write."""
+REQUEST_S = 10.0
+"""For a whole request, idle time before it included."""
+ANSWER_S = 30.0
+
+_log = get_logger(__name__)
 
 
 class AddressError(Exception):
@@ -40,10 +53,9 @@ class HealthServer:
             routes = pages
 
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = _Server((host, port), Handler)
         except OSError as error:
             raise AddressError(f"expected a free port, got {host}:{port}: {error.strerror}") from error
-        self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
@@ -64,12 +76,54 @@ def _verdict(holds: Callable[[], bool]) -> Callable[[], tuple[int, str, bytes]]:
     return page
 
 
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection, of which there is a limited number: without one, clients that say nothing take all
+    file handles, and the relay can neither reach its broker nor its database."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: "type[_Handler]") -> None:
+        self.connections: OpenConnections[socket.socket] = OpenConnections(
+            _shut_down, count_max=CONNECTIONS_MAX, request_s=REQUEST_S, answer_s=ANSWER_S
+        )
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.make_room()
+        self.connections.awaits_request(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.closed(request)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:  # every half second
+        self.connections.end_overdue()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's names
+        """Log what is no client's doing. (The standard library prints a traceback for each that has gone.)"""
+        if not isinstance(sys.exception(), OSError):
+            _log.exception("a health request failed because of a bug")
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     routes: dict[str, Callable[[], tuple[int, str, bytes]]]
-    timeout = REQUEST_TIMEOUT_S
+    server: _Server
+    timeout = READ_TIMEOUT_S
     protocol_version = "HTTP/1.1"
 
+    def handle_one_request(self) -> None:
+        self.server.connections.awaits_request(self.connection)
+        super().handle_one_request()
+
     def do_GET(self) -> None:
+        self.server.connections.answers(self.connection)
         page = self.routes.get(self.path.partition("?")[0])
         status, content_type, body = page() if page else (404, "text/plain", b"no such page\n")
         self.send_response(status)
