@@ -14,6 +14,7 @@ from eventbus.contract import OrderCreated
 from printer.copies import Reprint
 from printer.desk import Desk
 from printer.slip import SlipMaker
+from printer.testing.cutting_proxy import CuttingProxy
 from printer.testing.ippeveprinter import IppEvePrinter
 from printer.testing.ippeveprinter import message_bus as a_message_bus
 from sqlalchemy.engine import Connection, Engine
@@ -22,7 +23,6 @@ from eventbus import database
 
 from .certificates import Certificates
 from .cups import CupsServer, Queue
-from .cutting_proxy import CuttingProxy
 from .scripted_printer import ScriptedPrinter
 
 Result = TypeVar("Result")

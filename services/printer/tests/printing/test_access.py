@@ -8,10 +8,10 @@ from eventbus.settings import SettingsError, config_path, load
 from eventbus.testing.builders import an_event
 from printer.ipp_access import Access
 from printer.settings import PrinterSettings
+from printer.testing.cutting_proxy import CuttingProxy
 
 from .certificates import Certificates
 from .cups import Queue
-from .cutting_proxy import CuttingProxy
 from .steps import a_queue, follow_until
 
 URI = "ipps://printer.example/ipp/print"

@@ -12,9 +12,9 @@ from eventbus.testing.waiting import wait_until
 from printer import follower, ipp_queue, submission
 from printer.classification import JobState
 from printer.ipp_transport import Operation
+from printer.testing.cutting_proxy import CuttingProxy
 
 from .cups import CupsServer, Queue
-from .cutting_proxy import CuttingProxy
 from .steps import A4, DyingTransactions, Killed, a_queue, follow_until, print_until_in_hand, row
 
 

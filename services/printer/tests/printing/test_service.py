@@ -14,11 +14,11 @@ from nameko.testing.services import worker_factory
 from printer.folder import SlipFolder
 from printer.folder_printer import FolderPrinter
 from printer.service import PrinterService
+from printer.testing.cutting_proxy import CuttingProxy
 from printer.testing.ippeveprinter import IppEvePrinter
 
 from .certificates import Certificates
 from .cups import Queue
-from .cutting_proxy import CuttingProxy
 from .steps import DEADLINE_S
 
 TARGET = "printer.service:PrinterService"

@@ -18,6 +18,7 @@ class CuttingProxy:
         self._status: dict[tuple[int, bytes], int] = {}
         self._delay: list[int] = []
         self._login: bytes | None = None
+        self._lock = threading.Lock()
         self.arrived = threading.Event()
         self.go_on = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -76,22 +77,27 @@ class CuttingProxy:
                     body = b"\x02\x00" + told[0].to_bytes(2) + b"\x00\x00\x00\x01\x03"
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
                     continue
-                if operation in self._delay:
-                    self._delay.remove(operation)
+                if self._is_told(self._delay, operation):
                     self.arrived.set()
                     self.go_on.wait(30)
-                if operation in self._cut:
-                    self._cut.remove(operation)
+                if self._is_told(self._cut, operation):
                     server.sendall(request.head + request.body[:-100])
                     return
                 server.sendall(request.head + request.body)
                 answer = _read_message(server)
-                if operation in self._swallow:
-                    self._swallow.remove(operation)
+                if self._is_told(self._swallow, operation):
                     return
                 if answer is None:
                     return
                 client.sendall(answer.head + answer.body)
+
+    def _is_told(self, operations: list[int], operation: int) -> bool:
+        """Whether one more such request is to be hurt; that is used up then."""
+        with self._lock:
+            if operation not in operations:
+                return False
+            operations.remove(operation)
+            return True
 
 
 class _Message:
