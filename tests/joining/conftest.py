@@ -37,7 +37,7 @@ class Loyalty:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environ = {**os.environ, "AMQP_URL": self.broker.amqp_url, "POINTS_FILE": str(self.points)}
+        environ = {**os.environ, "AMQP_URL": self.broker.url_of("loyalty"), "POINTS_FILE": str(self.points)}
         self.process = subprocess.Popen(self._command, env=environ)
         self.broker.wait_for(lambda: self.broker.consumers("loyalty") == 1, 20, "loyalty consumes")
 
@@ -89,14 +89,17 @@ def orders_url(broker: Broker, tmp_path: Path) -> Iterator[str]:
     environ = {
         **os.environ,
         **ports,
-        "AMQP_URL": broker.amqp_url,
         "DATA_DIR": str(tmp_path),
         "TIER_SECONDS": ",".join(map(str, FAST_TIERS_S)),
         "ARCHIVE_BYTES_MAX": str(SMALL_ARCHIVE_BYTES),
     }
     processes = [
-        subprocess.Popen([sys.executable, "-m", "orders", name], env=environ)
-        for name in ("tracker", "relay", "gateway")
+        subprocess.Popen([sys.executable, "-m", "orders", name], env=environ | login)
+        for name, login in (
+            ("tracker", {"AMQP_URL": broker.url_of("orders")}),
+            ("relay", {"AMQP_URL": broker.url_of("orders-relay")}),
+            ("gateway", {}),  # it speaks to no broker
+        )
     ]
     try:
         for port in ports.values():

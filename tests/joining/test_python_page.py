@@ -34,11 +34,12 @@ def written(folder: Path, section: str) -> None:
 def start(broker: Broker, tmp_path: Path) -> Iterator[Any]:
     """Starts `python -m loyalty` from a folder and waits until it consumes."""
     started: list[subprocess.Popen[bytes]] = []
+    broker.declare_shared()
 
     def start_one(folder: Path) -> None:
         environ = {
             **os.environ,
-            "AMQP_URL": broker.amqp_url,
+            "AMQP_URL": broker.url_of("loyalty"),
             "LOYALTY_PORT": str(free_port()),
             "DATA_DIR": str(tmp_path),
             "PYTHONPATH": str(folder / "src"),

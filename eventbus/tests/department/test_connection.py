@@ -1,6 +1,7 @@
 """A department and its broker: restarts, cuts, alarms, deleted queues. It goes on without a restart of its own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,12 +12,11 @@ from eventbus.operator.private_node import PrivateNode
 from eventbus.testing.broker import Broker, Node
 from eventbus.testing.builders import an_event
 from eventbus.testing.department_process import Reports
-from eventbus.testing.department_user import department_user
 from eventbus.testing.node_files import wait_queue_on_disk
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 
-from eventbus import topology
+from eventbus import rights, topology
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_broker_killed_under_load_everything_is_handled_without_a_restart_of_our
     with Broker(Node(own_node.amqp_url, own_node.management_url)) as broker:
         broker.declare_shared()
         reports = Reports(broker)
-        probe = start_probe(amqp_url=broker.amqp_url)
+        probe = start_probe(amqp_url=broker.url_of("probe"))
         events = [an_event() for _ in range(60)]
         for event in events:
             probe.script(event.subject, ["sleep", 0.05])
@@ -55,7 +55,7 @@ def test_frozen_broker_is_noticed_by_silence_and_taken_up_again(own_node: Privat
     with Broker(Node(own_node.amqp_url, own_node.management_url)) as broker:
         broker.declare_shared()
         reports = Reports(broker)
-        probe = start_probe(amqp_url=broker.amqp_url, heartbeat_s=2).wait_ready()
+        probe = start_probe(amqp_url=broker.url_of("probe"), heartbeat_s=2).wait_ready()
         own_node.pause()
         wait_until(lambda: probe.get("/readyz")[0] == 503, 30)
         own_node.resume()
@@ -66,7 +66,7 @@ def test_frozen_broker_is_noticed_by_silence_and_taken_up_again(own_node: Privat
 
 
 def test_first_host_away_the_next_one_serves(broker: Broker, start_probe: Any, reports: Reports) -> None:
-    start_probe(amqp_url=f"amqp://bus:x@127.0.0.1:{free_port()}/,{broker.amqp_url}").wait_ready()
+    start_probe(amqp_url=f"amqp://bus:x@127.0.0.1:{free_port()}/,{broker.url_of('probe')}").wait_ready()
     event = an_event()
     broker.publish(event, "order.created.north")
     wait_until(lambda: reports.of(event.subject) == ["done"])
@@ -74,8 +74,10 @@ def test_first_host_away_the_next_one_serves(broker: Broker, start_probe: Any, r
 
 def test_broker_away_at_the_start_is_waited_for(own_node: PrivateNode, start_probe: Any) -> None:
     with Broker(Node(own_node.amqp_url, own_node.management_url)) as broker:
+        broker.declare_shared()
+        own_url = broker.url_of("probe")
         own_node.stop()
-        probe = start_probe(amqp_url=broker.amqp_url)
+        probe = start_probe(amqp_url=own_url)
         wait_until(lambda: probe.get("/readyz")[0] == 503, 20)
         own_node.start()
         probe.wait_ready()
@@ -125,8 +127,10 @@ def test_parked_message_whose_queue_was_deleted_is_not_lost(broker: Broker, star
     assert broker.wait_message("probe.dead", 20).properties.message_id == event.id
 
 
-def test_deleted_binding_of_a_retry_tier_is_made_again(broker: Broker, start_probe: Any, reports: Reports) -> None:
-    probe = start_probe()
+def test_deleted_binding_of_a_retry_tier_is_made_again_by_who_may(
+    broker: Broker, start_probe: Any, reports: Reports
+) -> None:
+    probe = start_probe(amqp_url=broker.amqp_url)
     event = an_event()
     probe.script(event.subject, ["transient"], ["done"])
     probe.wait_ready()
@@ -135,19 +139,20 @@ def test_deleted_binding_of_a_retry_tier_is_made_again(broker: Broker, start_pro
     broker.publish(event, "order.created.north")
     wait_until(lambda: "done" in reports.of(event.subject), 20)
     assert broker.depth("probe.dead") == 0
+    assert broker.bindings("retry.1s") == {("retry.1s", "#")}
 
 
 def test_department_that_may_not_report_pauses_and_parks_nothing(broker: Broker, start_probe: Any) -> None:
     broker.declare_shared()
-    with department_user(broker, "probe", reports=False) as amqp_url:
-        probe = start_probe(amqp_url=amqp_url).wait_ready()
-        events = [an_event() for _ in range(5)]
-        for event in events:
-            broker.publish(event, "order.created.north")
-        wait_until(lambda: "the broker refuses us" in (probe.condition().get("paused_by") or ""))
-        assert sum(probe.calls(event.subject) for event in events) <= 10
-        assert broker.depth("probe.dead") == 0
-        probe.stop()
+    mute = replace(rights.of("probe").topic[0], write=r"^department\.joined\.probe$")
+    own = replace(rights.of("probe"), topic=(mute, *rights.of("probe").topic[1:]))
+    probe = start_probe(amqp_url=broker.url_of("probe", own)).wait_ready()
+    events = [an_event() for _ in range(5)]
+    for event in events:
+        broker.publish(event, "order.created.north")
+    wait_until(lambda: "the broker refuses us" in (probe.condition().get("paused_by") or ""))
+    assert sum(probe.calls(event.subject) for event in events) <= 10
+    assert broker.depth("probe.dead") == 0
 
 
 def test_sigterm_runs_nothing_that_it_gives_back(broker: Broker, start_probe: Any, reports: Reports) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from eventbus.operator import commands
+from eventbus import rights
+from eventbus.operator import commands, user_commands
 from eventbus.operator.announcements import EVENTS_READ_MAX
 from eventbus.operator.errors import OperatorError, UnreachableError
 from eventbus.topology import ARCHIVE_BYTES_MAX, TIERS_S
@@ -70,10 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     left = groups.add_parser("leave", help="take a department off the bus; its processes must be stopped")
     left.add_argument("department")
     left.add_argument("--delete-queues", action="store_true", help="also remove its queues, when they are empty")
+    left.add_argument("--delete-user", action="store_true", help="also remove its user; needs an administrator")
     left.add_argument(
         "--force", action="store_true", help="although it is connected (a running process may fail), or unknown here"
     )
     _add(left, commands.leave, _where, _dry_run)
+    _users(groups.add_parser("users", help="a broker user for each service, with what it may do and no more"))
     return parser
 
 
@@ -122,6 +125,26 @@ def _unclaimed(parser: argparse.ArgumentParser) -> None:
         found.add_argument("department", nargs="?", help="only what was meant for it")
         found.set_defaults(unclaimed=True)
         _add(found, command, _where, _filter, *more)
+
+
+def _users(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="<verb>")
+    for verb, words, command, more in (
+        ("show", "what the table says; asks no broker", user_commands.show, (_nouns,)),
+        (
+            "declare",
+            "make them, or give them exactly their rights; BUS_USER_PASSWORD or BUS_USER_PASSWORD_FILE may give one "
+            "user's password",
+            user_commands.declare,
+            (_where, _nouns, _passwords, _dry_run),
+        ),
+        ("check", "compare the broker with the table", user_commands.check, (_where, _nouns)),
+        ("remove", "take them away", user_commands.remove, (_where, _dry_run)),
+    ):
+        found = verbs.add_parser(verb, help=words, description=words)
+        known = f"{rights.RELAY}, {rights.TOPOLOGY}, {rights.OPERATOR}, orders (the tracker)"
+        found.add_argument("users", nargs="+", type=_user, metavar="user", help=f"a department's name, or: {known}")
+        _add(found, command, *more)
 
 
 def _add(
@@ -181,6 +204,33 @@ def _dropping(parser: argparse.ArgumentParser) -> None:
 
 def _dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _nouns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--noun",
+        dest="nouns",
+        action="append",
+        help="of what departments hear, the first word of their patterns (default: order; may be repeated)",
+    )
+
+
+def _passwords(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--urls",
+        metavar="FOLDER",
+        help="keep each user's AMQP URL there, for its AMQP_URL_FILE; who has none there gets a new password",
+    )
+    parser.add_argument("--print", action="store_true", help="print the AMQP URL of who gets a password")
+    parser.add_argument("--new-password", action="store_true", help="although the user has one")
+
+
+def _user(text: str) -> str:
+    try:
+        rights.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _seconds(text: str) -> tuple[float, ...]:

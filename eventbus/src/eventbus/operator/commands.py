@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eventbus.operator import announcements, check, declare, output, parked, redrive
+from eventbus.operator import announcements, check, declare, output, parked, redrive, users
 from eventbus.operator import departments as states
 from eventbus.operator import leave as leaving
 from eventbus.operator.connection import connected, vhost_of
@@ -161,6 +161,8 @@ def parked_drop(options: Namespace) -> int:
 
 def leave(options: Namespace) -> int:
     management = _management(options)
+    if options.delete_user:
+        users.check_administrator(management)
     if options.dry_run:
         _print(["dry run, nothing is changed:"])
     with connected(options.amqp_url) as connection:
@@ -173,6 +175,8 @@ def leave(options: Namespace) -> int:
             dry_run=options.dry_run,
         ):
             _print([line])
+    if options.delete_user:
+        _print(users.remove(management, options.department, dry_run=options.dry_run))
     return DONE
 
 

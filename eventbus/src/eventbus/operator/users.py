@@ -66,8 +66,8 @@ def differences(management: Management, user: str, rights: Rights) -> list[str]:
     return lines + [f"user {user}: nobody claims its row for topic exchange {exchange}" for exchange in strays]
 
 
-def remove(management: Management, user: str) -> list[str]:
-    """Take the user's rights here; where it has none in other virtual hosts, the user. A line for each thing done.
+def remove(management: Management, user: str, *, dry_run: bool = False) -> list[str]:
+    """Take the user's rights here; where it has none in other virtual hosts, the user. A line for what was done.
 
     Its open connections are refused everything from then on.
 
@@ -77,13 +77,15 @@ def remove(management: Management, user: str) -> list[str]:
     _check_other(management, user)
     if management.login(user) is None:
         return []
-    elsewhere = [row["vhost"] for row in management.permissions(user) if row["vhost"] != management.vhost]
-    if elsewhere:
+    elsewhere = sorted(row["vhost"] for row in management.permissions(user) if row["vhost"] != management.vhost)
+    if not elsewhere:
+        if not dry_run:
+            management.delete_login(user)
+        return [f"removed    user {user}"]
+    if not dry_run:
         management.delete_permissions(user)
         management.delete_topic_permissions(user)
-        return [f"took {user}'s rights here: the user stays for {', '.join(sorted(elsewhere))}"]
-    management.delete_login(user)
-    return [f"removed user {user}"]
+    return [f"removed    rights of user {user}, who stays for virtual host {', '.join(elsewhere)}"]
 
 
 def _check_other(management: Management, user: str) -> None:

@@ -24,10 +24,10 @@ class DepartmentProcess:
     """Starts at once; `wait_ready` waits until it consumes.
 
     Args:
-        broker: on whose virtual host it works.
+        broker: on whose virtual host it works, as its own user: what all share has to be declared there.
         target: `module:Class` of the service.
         folder: of its own, for configuration and log.
-        settings: over those for a test (short tiers, a free health port).
+        settings: over those for a test (short tiers, a free health port); its `department` is needed, or `amqp_url`.
         environ: over this process's own.
     """
 
@@ -44,7 +44,7 @@ class DepartmentProcess:
         self.port = free_port()
         self._log = folder / "log"
         config = {
-            "amqp_url": broker.amqp_url,
+            "amqp_url": settings.get("amqp_url") or broker.url_of(settings["department"]),
             "health_port": self.port,
             "tier_seconds": list(FAST_TIERS_S),
             "archive_bytes_max": SMALL_ARCHIVE_BYTES,

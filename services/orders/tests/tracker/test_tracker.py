@@ -20,6 +20,7 @@ NUMBER = "7KQ2-M9XD-4TWE"
 @pytest.fixture
 def tracker(broker: Broker, database_url: str, tmp_path: Path) -> Iterator[DepartmentProcess]:
     """The tracker on this test's database and broker."""
+    broker.declare_shared()
     settings = {"department": "orders", "database_url": database_url}
     process = DepartmentProcess(broker, "orders.tracker:Tracker", tmp_path / "tracker", settings)
     yield process.wait_ready()

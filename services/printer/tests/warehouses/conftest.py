@@ -69,7 +69,6 @@ def open_warehouse(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., War
     broker.declare_shared()
     environ = {
         "PATH": os.environ["PATH"],
-        "AMQP_URL": broker.amqp_url,
         "DATA_DIR": str(tmp_path),
         "TIER_SECONDS": ",".join(map(str, FAST_TIERS_S)),
         "ARCHIVE_BYTES_MAX": str(SMALL_ARCHIVE_BYTES),
@@ -77,7 +76,7 @@ def open_warehouse(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., War
     started: list[Warehouse] = []
 
     def start(name: str, **variables: str) -> Warehouse:
-        started.append(Warehouse(name, tmp_path, environ | variables))
+        started.append(Warehouse(name, tmp_path, environ | {"AMQP_URL": broker.url_of(name)} | variables))
         return started[-1]
 
     yield start

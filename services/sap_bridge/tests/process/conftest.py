@@ -96,7 +96,7 @@ def start_bridge(tmp_path: Path) -> Iterator[StartBridge]:
     def start(broker: Broker, sap_url: str, **environ: str) -> Bridge:
         settings = {
             "CONFIG_FILE": str(config),
-            "AMQP_URL": broker.amqp_url,
+            "AMQP_URL": broker.url_of("sap_bridge"),
             "SAP_URL": sap_url,
             "DATABASE_URL": f"sqlite:///{tmp_path}/bridge.db",
             "TIER_SECONDS": ",".join(map(str, FAST_TIERS_S)),
