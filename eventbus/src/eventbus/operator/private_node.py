@@ -16,8 +16,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import pika
@@ -87,11 +88,30 @@ def find_server(named: str | Path | None = None) -> Path:
 
 
 class PrivateNode:
-    """One node. Its ports and password stay the same as long as its folder does; so does its data."""
+    """One node. Its ports and password stay the same as long as its folder does; so does its data.
 
-    def __init__(self, directory: str | Path, server: str | Path | None = None) -> None:
+    Args:
+        directory: the node's folder.
+        server: the executable, see `find_server`.
+        name: Erlang's, of this node. With a dot in its host it is a long one.
+        password: of the user; None: one of the node's own. A cluster's users are those of the node that started first.
+        settings: more lines of rabbitmq.conf.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        server: str | Path | None = None,
+        *,
+        name: str = f"{_USER}@localhost",
+        password: str | None = None,
+        settings: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self.directory = Path(directory).absolute()
+        self.name = name
         self._server = server
+        self._password = password
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -114,6 +134,11 @@ class PrivateNode:
         """The HTTP API and console, with an administrator's name and password, without a slash at the end."""
         state = self._state()
         return f"http://{_USER}:{state.password}@127.0.0.1:{state.management_port}"
+
+    @property
+    def distribution_port(self) -> int:
+        """Where other nodes and `rabbitmqctl` reach it: the port on which it looks for those as well."""
+        return self._state().distribution_port
 
     @property
     def log_path(self) -> Path:
@@ -193,7 +218,7 @@ class PrivateNode:
         state = self._stored_state()
         if state is None or not all(_is_free(port) for port in state.ports):
             amqp, management, distribution = _free_ports(3)
-            password = state.password if state else secrets.token_urlsafe(24)
+            password = state.password if state else self._password or secrets.token_urlsafe(24)
             state = _State(
                 amqp_port=amqp, management_port=management, distribution_port=distribution, password=password
             )
@@ -295,6 +320,7 @@ class PrivateNode:
             "log.file": self.log_path,
             "log.file.rotation.size": LOG_BYTES_MAX,
             "log.file.rotation.count": 3,
+            **self._settings,
         }
         return "".join(f"{key} = {value}\n" for key, value in settings.items())
 
@@ -303,15 +329,17 @@ class PrivateNode:
         here = self.directory
         # With a fixed port for the distribution a node needs no epmd (Erlang's kernel documentation, `erl_epmd_port`):
         # none is left behind, none of the system's is touched.
+        is_long = "." in self.name.partition("@")[2]
         erlang = (
-            f"-noinput -sname {_USER}@localhost -start_epmd false -erl_epmd_port {state.distribution_port}"
-            " -kernel inet_dist_use_interface {127,0,0,1}"
+            f"-noinput {'-name' if is_long else '-sname'} {self.name} -start_epmd false"
+            f" -erl_epmd_port {state.distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}}"
         )
         return kept | {
             "HOME": str(here),  # where Erlang looks for the cookie
             "PATH": f"{kept.get('PATH', os.defpath)}:{server.parent}:{server.parent.parent / 'bin'}",
             "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the node in place of waiting for it: one pid
-            "RABBITMQ_NODENAME": f"{_USER}@localhost",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_USE_LONGNAME": str(is_long).lower(),
             "RABBITMQ_CONF_ENV_FILE": str(here / "rabbitmq-env.conf"),  # not the system's
             "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),

@@ -1,9 +1,6 @@
 """The relay, its database or its broker fail."""
 
-import json
-import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +9,10 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 import sqlalchemy as sa
-from eventbus.operator.private_node import PrivateNode, find_server
+from eventbus.operator.private_node import PrivateNode
 from eventbus.testing import wait_until
 from eventbus.testing.broker import Broker
+from eventbus.testing.rabbitmqctl import rabbitmqctl
 
 from eventbus import topology
 
@@ -201,17 +199,7 @@ def _close_connections(broker: Broker) -> None:
 
 
 def _memory_limit(node: PrivateNode, share: str) -> None:
-    port = json.loads((node.directory / "node.json").read_text())["distribution_port"]
-    subprocess.run(
-        [find_server().parent / "rabbitmqctl", "-n", "bus@localhost", "set_vm_memory_high_watermark", share],
-        env=os.environ
-        | {
-            "HOME": str(node.directory),
-            "RABBITMQ_CTL_ERL_ARGS": f"-start_epmd false -dist_listen false -erl_epmd_port {port}",
-        },
-        check=True,
-        capture_output=True,
-    )
+    rabbitmqctl(node, "set_vm_memory_high_watermark", share)
 
 
 def _in_transaction(box: Any) -> int:
