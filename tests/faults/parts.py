@@ -16,9 +16,12 @@ class Parts:
     Args:
         gateways, relays: how many of each.
         departments: names of services; each has a database of its own.
-        workers: how many processes of a department, `{"printer": 2}`; one where nothing is said.
+        workers: how many processes of a department, or of the tracker, `{"printer": 2}`; one where nothing is said.
         database: `postgresql`, or `sqlite`.
-        amqp_by_proxy: programs whose connections to the broker go through `shop.amqp_proxy`: names without number.
+        nodes: of RabbitMQ, 1 or 3: a cluster, `shop.cluster`.
+        node_settings: more lines of rabbitmq.conf.
+        amqp_by_proxy: programs (names without number) whose connections to the broker go each through a proxy of its
+            own, `shop.amqp_proxies["printer"]`.
         database_by_proxy: those whose connections to PostgreSQL go through `shop.database_proxy`.
         sap_by_proxy, printer_by_proxy: through `shop.sap_proxy`, `shop.printer_proxy`.
         settings: over the short ones below, by the program's name without number: `{"relay": {"poll_s": 0.1}}`.
@@ -29,6 +32,8 @@ class Parts:
     departments: tuple[str, ...] = ALL_DEPARTMENTS
     workers: Mapping[str, int] = field(default_factory=dict)
     database: str = "postgresql"
+    nodes: int = 1
+    node_settings: Mapping[str, object] = field(default_factory=dict)
     amqp_by_proxy: tuple[str, ...] = ()
     database_by_proxy: tuple[str, ...] = ()
     sap_by_proxy: bool = False

@@ -22,11 +22,11 @@ class _Trigger:
 
 
 class Proxy:
-    """Between a client and `127.0.0.1:target_port`, on a free port of its own."""
+    """Between a client and `127.0.0.1:target_port`, on a free port of its own, or where it is told to listen."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._target = ("127.0.0.1", target_port)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(listen, backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []

@@ -19,6 +19,7 @@ from sap_sandbox.admin_client import AdminClient
 
 from eventbus import database
 
+from .cluster import Cluster
 from .parts import SHORT, Parts
 from .program import Program, ended_by_itself
 from .proxy import Proxy
@@ -32,7 +33,7 @@ class Shop:
 
     Attributes:
         programs: every process by name: `gateway-1`, `relay-1`, `tracker`, `printer-1`, `sandbox`, …
-        node: the RabbitMQ node. `broker`: its virtual host, as an administrator sees it.
+        node: the RabbitMQ node, of a cluster the first. `broker`: its virtual host, as an administrator sees it.
         probe: the queue that gets a copy of each `order.created.*`, as a department nobody has met would.
         server: the PostgreSQL server, or None.
         paper: the IPP printer, or None. `sap`: the sandbox's administration.
@@ -44,7 +45,8 @@ class Shop:
         self.programs: dict[str, Program] = {}
         self.server: PostgreSQLServer | None = None
         self.paper: IppEvePrinter | None = None
-        self.amqp_proxy: Proxy | None = None
+        self.cluster: Cluster | None = None
+        self.amqp_proxies: dict[str, Proxy] = {}
         self.database_proxy: Proxy | None = None
         self.sap_proxy: Proxy | None = None
         self.printer_proxy: Proxy | None = None
@@ -71,6 +73,11 @@ class Shop:
         """URLs of the gateways that a load balancer would send customers to: all that are wanted."""
         return [gateway.url for gateway in self.all("gateway") if gateway.wanted]
 
+    @property
+    def nodes(self) -> list[PrivateNode]:
+        """The nodes of RabbitMQ."""
+        return [self.node] if self.cluster is None else self.cluster.nodes
+
     def database_url(self, service: str) -> str:
         """Of that service's database, past any proxy."""
         if service not in self._database_urls:
@@ -86,9 +93,11 @@ class Shop:
         if not user:
             return self.broker.amqp_url
         parts = urlsplit(self.broker.url_of(user))
-        if self.amqp_proxy is not None and program in self.parts.amqp_by_proxy:
-            parts = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self.amqp_proxy.port}")
-        return parts.geturl()
+        ports = [node.amqp_port for node in self.nodes]
+        if program in self.amqp_proxies:
+            ports = [self.amqp_proxies[program].port]
+        hosts = [f"{parts.username}:{parts.password}@127.0.0.1:{port}" for port in ports]
+        return ",".join(parts._replace(netloc=host).geturl() for host in hosts)
 
     def wait_ready(self) -> None:
         """Wait until every wanted program does its work."""
@@ -128,11 +137,19 @@ class Shop:
             if not program.wanted:
                 program.start()
         self.wait_ready()
-        for queue in ("orders", *self.parts.departments, self.probe):
-            wait_queue_on_disk(self.node, queue)
+        for node in self.nodes:
+            for queue in ("orders", *self.parts.departments, self.probe):
+                wait_queue_on_disk(node, queue)
 
     def _start_targets(self) -> None:
-        self.node = self._stack.enter_context(PrivateNode(self.folder / "node"))
+        if self.parts.nodes > 1:
+            self.cluster = self._stack.enter_context(
+                Cluster(self.folder / "cluster", self.parts.nodes, self.parts.node_settings)
+            )
+            self.node = self.cluster.nodes[0]
+        else:
+            node = PrivateNode(self.folder / "node", settings=self.parts.node_settings)
+            self.node = self._stack.enter_context(node)
         self.broker = Broker(Node(self.node.amqp_url, self.node.management_url))
         self.broker.management.create_vhost(self.broker.login[0])
         if self.parts.database == "postgresql":
@@ -150,8 +167,7 @@ class Shop:
             self._stack.callback(made.close)
             return made
 
-        if self.parts.amqp_by_proxy:
-            self.amqp_proxy = proxy(urlsplit(self.node.amqp_url).port)
+        self.amqp_proxies = {program: proxy(self.node.amqp_port) for program in self.parts.amqp_by_proxy}
         if self.parts.database_by_proxy:
             assert self.server is not None, "SQLite has no connections"
             self.database_proxy = proxy(self.server.port)
@@ -179,7 +195,9 @@ class Shop:
                 self.sap_proxy = Proxy(sandbox.port)
                 self._stack.callback(self.sap_proxy.close)
                 self._sap_port = self.sap_proxy.port
-        yield "tracker", self._orders("tracker", "tracker", "health_port")
+        trackers = self.parts.workers.get("tracker", 1)
+        for name in ("tracker",) if trackers == 1 else (f"tracker-{index}" for index in range(1, trackers + 1)):
+            yield name, self._orders(name, "tracker", "health_port")
         for kind, count, port in (
             ("relay", self.parts.relays, "health_port"),
             ("gateway", self.parts.gateways, "port"),

@@ -136,6 +136,11 @@ class PrivateNode:
         return f"http://{_USER}:{state.password}@127.0.0.1:{state.management_port}"
 
     @property
+    def amqp_port(self) -> int:
+        """Where it takes connections on loopback."""
+        return self._state().amqp_port
+
+    @property
     def distribution_port(self) -> int:
         """Where other nodes and `rabbitmqctl` reach it: the port on which it looks for those as well."""
         return self._state().distribution_port

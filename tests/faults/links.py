@@ -1,0 +1,65 @@
+"""What the processes say of their connections to the broker, and that they keep running whatever becomes of those."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from eventbus.testing.waiting import wait_until
+
+from .program import Program
+from .shop import Shop
+
+LINK_DEADLINE_S = 60.0
+_UP = {"relay": "relay_link_up"}
+_LOST = {"relay": "relay_links_lost_total"}
+_BLOCKED = {"relay": "relay_link_blocked"}
+
+
+def connected(shop: Shop) -> list[Program]:
+    """The programs that have a connection to the broker."""
+    kinds = ("relay", "tracker", *shop.parts.departments)
+    return [program for kind in kinds for program in shop.all(kind)]
+
+
+def is_up(program: Program) -> bool:
+    """Whether its connection stands, as it believes."""
+    return program.metric(_UP.get(_kind(program), "bus_link_up")) == 1
+
+
+def is_blocked(program: Program) -> bool:
+    """Whether the broker has told it that it takes no messages."""
+    return program.metric(_BLOCKED.get(_kind(program), "bus_publisher_blocked")) == 1
+
+
+def losses(program: Program) -> float:
+    """A number that grows with every connection that ended or was made anew."""
+    return program.metric(_LOST.get(_kind(program), "bus_link_generation"))
+
+
+def wait_each(programs: list[Program], condition: Callable[[Program], bool], what: str) -> None:
+    """Wait until the condition holds for every program."""
+    for program in programs:
+        wait_until(partial(condition, program), LINK_DEADLINE_S, f"{program.name} {what}")
+
+
+def wait_lost(programs: list[Program], before: dict[str, float]) -> None:
+    """Wait until each has lost its connection since it had these `losses`, or is without one."""
+    wait_each(programs, lambda p: losses(p) > before[p.name] or not is_up(p), "lost its connection")
+
+
+def wait_up(programs: list[Program]) -> None:
+    """Wait until each is connected."""
+    wait_each(programs, is_up, "is connected")
+
+
+@contextmanager
+def no_restart(shop: Shop) -> Iterator[None]:
+    """No process of the shop ends within the block."""
+    before = {program.name: (program.pid, program.starts) for program in shop.programs.values()}
+    yield
+    after = {program.name: (program.pid, program.starts) for program in shop.programs.values()}
+    assert after == before, "every process goes on without a restart"
+
+
+def _kind(program: Program) -> str:
+    return program.name.rpartition("-")[0] or program.name
