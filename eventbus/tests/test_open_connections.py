@@ -60,6 +60,16 @@ def test_who_waits_for_us_stays(server: Server) -> None:
     assert server.ended == []
 
 
+def test_more_than_there_are_places_for_were_in_work_all_that_are_too_many_go(server: Server) -> None:
+    for name in "abcde":
+        server.take(name)
+        server.open.works(name)
+    for name in "abcde":
+        server.open.awaits_request(name)
+    server.take("f")
+    assert server.ended == ["a", "b", "c"]
+
+
 def test_request_and_answer_have_their_time(server: Server) -> None:
     server.take("a", "b")
     server.open.answers("b")

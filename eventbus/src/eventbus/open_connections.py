@@ -37,43 +37,37 @@ class OpenConnections(Generic[Connection]):
         self._limits = (request_s, answer_s)
         self._clock = clock
         self._lock = threading.Lock()
-        self._working: dict[Connection, None] = {}
+        self._working: dict[Connection, float] = {}
         # since when, the longest first: each waits for the client
         self._requests: dict[Connection, float] = {}
         self._answers: dict[Connection, float] = {}
+        self._places: dict[Connection, dict[Connection, float]] = {}
 
     def __len__(self) -> int:
-        return len(self._working) + len(self._requests) + len(self._answers)
+        return len(self._places)
 
     def awaits_request(self, connection: Connection) -> None:
         """It was opened, or its answer is sent."""
-        with self._lock:
-            self._forget(connection)
-            self._requests[connection] = self._clock()
+        self._put(connection, self._requests)
 
     def works(self, connection: Connection) -> None:
         """Its request is there: now it waits for us, with no limit."""
-        with self._lock:
-            self._forget(connection)
-            self._working[connection] = None
+        self._put(connection, self._working)
 
     def answers(self, connection: Connection) -> None:
         """Its answer is being sent."""
-        with self._lock:
-            self._forget(connection)
-            self._answers[connection] = self._clock()
+        self._put(connection, self._answers)
 
     def closed(self, connection: Connection) -> None:
         """It is closed."""
         with self._lock:
-            self._forget(connection)
+            if (place := self._places.pop(connection, None)) is not None:
+                del place[connection]
 
     def make_room(self) -> None:
         """Before another is taken: if all places are taken, end the connection whose request has been awaited longest,
         or, where all requests are there, the one that has been reading longest. Those that wait for us stay."""
-        with self._lock:
-            first = next(iter(self._requests or self._answers), None) if len(self) >= self._count_max else None
-        if first is not None:
+        while (first := self._first_to_go()) is not None:
             self._end(first)
             self.closed(first)
 
@@ -91,6 +85,13 @@ class OpenConnections(Generic[Connection]):
             self._end(connection)
             self.closed(connection)
 
-    def _forget(self, connection: Connection) -> None:
-        for part in (self._working, self._requests, self._answers):
-            part.pop(connection, None)
+    def _first_to_go(self) -> Connection | None:
+        with self._lock:
+            return next(iter(self._requests or self._answers), None) if len(self) >= self._count_max else None
+
+    def _put(self, connection: Connection, place: dict[Connection, float]) -> None:
+        with self._lock:
+            if (before := self._places.get(connection)) is not None:
+                del before[connection]
+            self._places[connection] = place
+            place[connection] = self._clock()

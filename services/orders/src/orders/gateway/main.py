@@ -1,6 +1,8 @@
 """`python -m orders gateway`: puts the gateway together and serves it."""
 
+import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -10,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 from eventbus.logs import get_logger
+from eventbus.open_connections import OpenConnections
 from eventbus.settings import SettingsError, config_path, exit_configuration, load_or_exit
 from fastapi import FastAPI
 
@@ -28,6 +31,12 @@ from orders.store.reading import OrderReader
 
 SERVICE = "orders-gateway"
 BACKLOG = 2048
+CONNECTIONS_MAX = 4_096
+ANSWER_S = 60.0
+"""For a client to read an answer."""
+SWEEP_S = 1.0
+_OTHER_FILES = 64
+"""File handles for all but connections of clients: database, log, files that are sent."""
 
 _log = get_logger(__name__)
 
@@ -39,6 +48,7 @@ def main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn raises the signal again after its drain: end with 0, not with -15
+    _raise_file_limit()
     try:
         server = create_server(settings)
     except SettingsError as error:
@@ -46,18 +56,51 @@ def main() -> None:
     server.run()
 
 
+def _raise_file_limit() -> None:
+    """Let this process have a file handle for each connection, as far as it may (the usual soft limit is 1,024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def connections_max() -> int:
+    """Connections that clients may have at once; fewer where this process may not have as many file handles."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS_MAX, soft - _OTHER_FILES))
+
+
 class GatewayServer(uvicorn.Server):
-    """Says where it listens."""
+    """Says where it listens, and ends connections that keep it waiting."""
+
+    def __init__(self, config: uvicorn.Config, connections: OpenConnections[BoundedProtocol]) -> None:
+        super().__init__(config)
+        self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         addresses = [each.getsockname() for server in self.servers for each in server.sockets]
         _log.info("listening", addresses=[f"{host}:{port}" for host, port, *_ in addresses])
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(SWEEP_S)
+            self._connections.end_overdue()
 
 
 def create_server(settings: GatewaySettings) -> GatewayServer:
     """A server that is not started yet."""
-    protocol = type("Protocol", (BoundedProtocol,), {"message_timeout_s": settings.message_timeout_s})
+    connections: OpenConnections[BoundedProtocol] = OpenConnections(
+        BoundedProtocol.end,
+        count_max=connections_max(),
+        request_s=settings.keep_alive_s + settings.message_timeout_s,  # each has a timer of its own, too
+        answer_s=ANSWER_S,
+    )
+    limits = {"message_timeout_s": settings.message_timeout_s, "places": connections}
+    protocol = type("Protocol", (BoundedProtocol,), limits)
     config = uvicorn.Config(
         build(settings),
         host=settings.host,
@@ -74,7 +117,7 @@ def create_server(settings: GatewaySettings) -> GatewayServer:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_s,
     )
-    return GatewayServer(config)
+    return GatewayServer(config, connections)
 
 
 def build(settings: GatewaySettings) -> Front:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import httptools
+from eventbus.open_connections import OpenConnections
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from orders.gateway.problems import ProblemError
@@ -26,11 +27,14 @@ class BoundedProtocol(HttpToolsProtocol):
     byte, to its last one. (uvicorn itself waits for ever, also after SIGTERM.)"""
 
     message_timeout_s: ClassVar[float] = 10.0
+    places: ClassVar["OpenConnections[BoundedProtocol]"]
+    """Those of the server. Whoever keeps us waiting longest makes room where all places are taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._receiving = False
+        self._is_working = False
         self._has_completed = False
         self._in_head = False
         self._head_bytes = 0
@@ -44,11 +48,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._joined = _JoinedWrites(transport, self.loop, self._close)
+        self.places.make_room()
+        self.places.awaits_request(self)
+        self._joined = _JoinedWrites(transport, self.loop, self._begin_answer, self._close)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self.places.closed(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,11 +97,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_half_closed = self._is_answering()
         return self._is_half_closed
 
+    def _begin_answer(self) -> None:
+        if self._is_working:
+            self._is_working = False
+            self.places.answers(self)
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if not self._is_answering():
+            self.places.awaits_request(self)
         if self._is_half_closed and not self._is_answering():
             self._joined.close()
 
@@ -133,6 +147,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._receiving = False
         self._has_completed = True
+        self._is_working = True
+        self.places.works(self)
         super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -189,6 +205,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_timer()
             self._timer = self.loop.call_later(LINGER_S, self._too_slow)
 
+    def end(self) -> None:
+        """Break the connection off: it made us wait for too long."""
+        self._stop_timer()
+        self.transport.abort()
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.message_timeout_s, self._too_slow)
 
@@ -206,18 +227,24 @@ class _JoinedWrites:
     """Sends the head of an answer and its body together: uvicorn writes them one by one, which is two system calls
     and two packets (a tenth of the CPU of a small answer)."""
 
-    __slots__ = ("_close", "_flush_soon", "_held", "_loop", "_transport")
+    __slots__ = ("_begin", "_close", "_flush_soon", "_held", "_loop", "_transport")
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        begin: Callable[[], None],
+        close: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._loop = loop
+        self._begin = begin
         self._close = close
         self._held: bytes | None = None
         self._flush_soon: asyncio.Handle | None = None
 
     def write(self, data: bytes) -> None:
+        self._begin()
         if self._held is None:
             self._held = data
             self._flush_soon = self._loop.call_soon(self._flush)
