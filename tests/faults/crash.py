@@ -2,7 +2,7 @@
 
 `python crash.py --at module:Class.method --when before|after --call 3 -- -m orders relay` runs the command after the
 dashes and dies at the third call of that method, before it or when it has returned. With `--argument text` only calls
-count among whose arguments that text stands.
+count among whose arguments that text stands; with `--signal STOP` it stands still there, until somebody sends SIGCONT.
 """
 
 import argparse
@@ -29,38 +29,41 @@ class CrashPoint:
         when: `before` the call, or `after` it has returned.
         call: which call, from 1 on.
         argument: only calls count whose arguments, as `repr` shows them, hold this text: so one event kills.
+        signal: `KILL`, or `STOP`: it freezes, and goes on at SIGCONT.
     """
 
     at: str
     when: str = "before"
     call: int = 1
     argument: str = ""
+    signal: str = "KILL"
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        return ("--at", self.at, "--when", self.when, "--call", str(self.call), "--argument", self.argument)
+        options = {"at": self.at, "when": self.when, "call": str(self.call)}
+        options |= {"argument": self.argument, "signal": self.signal}
+        return tuple(part for name, value in options.items() for part in (f"--{name}", value))
 
     def __str__(self) -> str:
         return f"{self.when} {self.at.replace(':', '.')}"
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _deadly(function: Callable[..., Any], when: str, call: int, argument: str) -> Callable[..., Any]:
+def _deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., Any]:
     calls = 0
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.Signals[f"SIG{point.signal}"])
 
     def is_the_one(arguments: object) -> bool:
         nonlocal calls
-        if argument and argument not in repr(arguments):
+        if point.argument and point.argument not in repr(arguments):
             return False
         calls += 1
-        return calls == call
+        return calls == point.call
 
     async def deadly_coroutine(*args: Any, **kwargs: Any) -> Any:
         fatal = is_the_one((args, kwargs))
-        if fatal and when == "before":
+        if fatal and point.when == "before":
             die()
         result = await function(*args, **kwargs)
         if fatal:
@@ -69,7 +72,7 @@ def _deadly(function: Callable[..., Any], when: str, call: int, argument: str) -
 
     def deadly(*args: Any, **kwargs: Any) -> Any:
         fatal = is_the_one((args, kwargs))
-        if fatal and when == "before":
+        if fatal and point.when == "before":
             die()
         result = function(*args, **kwargs)
         if fatal:
@@ -79,16 +82,16 @@ def _deadly(function: Callable[..., Any], when: str, call: int, argument: str) -
     return deadly_coroutine if inspect.iscoroutinefunction(function) else deadly
 
 
-def _arm(module: ModuleType, path: str, when: str, call: int, argument: str) -> None:
-    *outer, name = path.split(".")
+def _arm(module: ModuleType, point: CrashPoint) -> None:
+    *outer, name = point.at.partition(":")[2].split(".")
     owner: Any = module
     for part in outer:
         owner = getattr(owner, part)
     function = inspect.getattr_static(owner, name)
     if isinstance(function, staticmethod | classmethod):
-        setattr(owner, name, type(function)(_deadly(function.__func__, when, call, argument)))
+        setattr(owner, name, type(function)(_deadly(function.__func__, point)))
     else:
-        setattr(owner, name, _deadly(function, when, call, argument))
+        setattr(owner, name, _deadly(function, point))
 
 
 class _ArmingFinder(importlib.abc.MetaPathFinder):
@@ -124,12 +127,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--argument", default="")
     own, command = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     options = parser.parse_args(own)
-    module, _, path = options.at.partition(":")
-
-    def arm(found: ModuleType) -> None:
-        _arm(found, path, options.when, options.call, options.argument)
-
-    sys.meta_path.insert(0, _ArmingFinder(module, arm))
+    point = CrashPoint(**vars(options))
+    module = point.at.partition(":")[0]
+    sys.meta_path.insert(0, _ArmingFinder(module, lambda found: _arm(found, point)))
     dash_m, target, *rest = command
     assert dash_m == "-m", f"expected -m module, got {command}"
     sys.argv = [target, *rest]
