@@ -59,12 +59,17 @@ class Run:
         )
         self._auditor = auditor
         self._node = node
+        self._attention: set[str] = set()
 
     def count(self, customers: Customers | None = None) -> Count:
-        """Wait for quiet, count, and put it into the table. Raises AssertionError where an order is not settled."""
+        """Wait for quiet, count, and put it into the table: of several counts the last, but each `attention`.
+
+        Raises AssertionError where an order is not settled.
+        """
         customers = customers or self.customers
         self._auditor.settle(customers)
         found = self._auditor.count(customers)
+        self._attention |= {":".join(line.split(":")[:2]) for line in found.attention}  # order and department
         self._node.user_properties.append(
             (
                 "count",
@@ -74,7 +79,7 @@ class Run:
                     "doubled": len(found.doubled),
                     "repeats": found.repeats,
                     "possible_duplicates": len(found.possible_duplicates),
-                    "attention": len(found.attention),
+                    "attention": len(self._attention),
                 },
             )
         )

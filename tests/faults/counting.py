@@ -133,8 +133,8 @@ class Auditor:
         effects: dict[str, Counter[str]] = {}
         if "sap_bridge" in self._shop.parts.departments:
             effects["sap_bridge"] = Counter(self._shop.sap.stats()["references"])
-        if self._shop.paper is not None:
-            effects["printer"] = Counter(self._shop.paper.papers())
+        if "printer" in self._shop.parts.departments:
+            effects["printer"] = Counter(self._shop.papers())
         return effects
 
     def _count_rows(self, customers: Customers, found: Count) -> None:

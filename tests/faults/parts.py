@@ -23,6 +23,7 @@ class Parts:
         amqp_by_proxy: programs (names without number) whose connections to the broker go each through a proxy of its
             own, `shop.amqp_proxies["printer"]`.
         database_by_proxy: those whose connections to PostgreSQL go through `shop.database_proxy`.
+        paper: `ipp`, a printer, or `folder`.
         sap_by_proxy, printer_by_proxy: through `shop.sap_proxy`, `shop.printer_proxy`.
         settings: over the short ones below, by the program's name without number: `{"relay": {"poll_s": 0.1}}`.
     """
@@ -36,6 +37,7 @@ class Parts:
     node_settings: Mapping[str, object] = field(default_factory=dict)
     amqp_by_proxy: tuple[str, ...] = ()
     database_by_proxy: tuple[str, ...] = ()
+    paper: str = "ipp"
     sap_by_proxy: bool = False
     printer_by_proxy: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from eventbus.testing.broker import Broker, Node
 from eventbus.testing.node_files import wait_queue_on_disk
 from eventbus.testing.postgresql import PostgreSQLServer, create_database
 from eventbus.testing.waiting import wait_until
+from printer.testing.cutting_proxy import CuttingProxy
 from printer.testing.ippeveprinter import IppEvePrinter, message_bus
 from sap_sandbox.admin_client import AdminClient
 
@@ -36,7 +37,7 @@ class Shop:
         node: the RabbitMQ node, of a cluster the first. `broker`: its virtual host, as an administrator sees it.
         probe: the queue that gets a copy of each `order.created.*`, as a department nobody has met would.
         server: the PostgreSQL server, or None.
-        paper: the IPP printer, or None. `sap`: the sandbox's administration.
+        paper: the IPP printer, or None. `slips`: the folder in its place. `sap`: the sandbox's administration.
     """
 
     def __init__(self, parts: Parts, folder: Path) -> None:
@@ -49,7 +50,8 @@ class Shop:
         self.amqp_proxies: dict[str, Proxy] = {}
         self.database_proxy: Proxy | None = None
         self.sap_proxy: Proxy | None = None
-        self.printer_proxy: Proxy | None = None
+        self.printer_proxy: CuttingProxy | None = None
+        self.slips = folder / "slips"
         self._stack = ExitStack()
         self._database_urls: dict[str, str] = {}
         self._closing = threading.Event()
@@ -98,6 +100,14 @@ class Shop:
             ports = [self.amqp_proxies[program].port]
         hosts = [f"{parts.username}:{parts.password}@127.0.0.1:{port}" for port in ports]
         return ",".join(parts._replace(netloc=host).geturl() for host in hosts)
+
+    def papers(self) -> list[str]:
+        """The orders whose slips are on paper, or whole in the folder: one for each time. A second copy is one, too."""
+        if self.paper is not None:
+            names = self.paper.papers()
+        else:
+            names = [file.stem for file in self.slips.glob("*.pdf") if b"%%EOF" in file.read_bytes()[-8:]]
+        return [name.partition(".")[0] for name in names]
 
     def wait_ready(self) -> None:
         """Wait until every wanted program does its work."""
@@ -154,7 +164,7 @@ class Shop:
         self.broker.management.create_vhost(self.broker.login[0])
         if self.parts.database == "postgresql":
             self.server = self._stack.enter_context(PostgreSQLServer())
-        if "printer" in self.parts.departments:
+        if "printer" in self.parts.departments and self.parts.paper == "ipp":
             bus_folder = self.folder / "bus"
             bus_folder.mkdir()
             self.paper = IppEvePrinter(self.folder / "paper", self._stack.enter_context(message_bus(bus_folder)))
@@ -172,7 +182,8 @@ class Shop:
             assert self.server is not None, "SQLite has no connections"
             self.database_proxy = proxy(self.server.port)
         if self.paper is not None and self.parts.printer_by_proxy:
-            self.printer_proxy = proxy(self.paper.port)
+            self.printer_proxy = CuttingProxy(self.paper.port)
+            self._stack.callback(self.printer_proxy.close)
 
     def _supervise(self) -> None:
         while not self._closing.wait(SUPERVISOR_POLL_S):
@@ -223,10 +234,8 @@ class Shop:
             config["sap"] = config["sap"] | self._short("sap")
             config["sap"]["url"] = f"http://127.0.0.1:{self._sap_port}{SAP_ROOT}"
         if department == "printer":
-            assert self.paper is not None
-            config["printer_uri"] = self.paper.uri
-            if self.printer_proxy is not None:
-                config["printer_uri"] = f"ipp://localhost:{self.printer_proxy.port}/ipp/print"
+            printer = self.printer_proxy or self.paper
+            config["printer_uri"] = self.slips.as_uri() if printer is None else printer.uri
         return Program(name, ("-m", department), self.folder, config, ("health_port",))
 
     def _database_for(self, program: str, service: str) -> str:
