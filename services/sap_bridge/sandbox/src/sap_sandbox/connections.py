@@ -8,12 +8,19 @@ from enum import StrEnum
 from typing import Any, cast
 
 import uvicorn
+from eventbus.open_connections import OpenConnections
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
 """With this the kernel sends RST in place of FIN."""
+
+CONNECTIONS_MAX = 1_000
+REQUEST_S = 75.0
+"""For a whole request, the idle time before it included: SAP closes an idle one after 60 s."""
+ANSWER_S = 60.0
+SWEEP_S = 1.0
 
 
 class Ending(StrEnum):
@@ -28,10 +35,17 @@ class Connections:
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._places: OpenConnections[_Protocol] = OpenConnections(
+            _Protocol.cut, count_max=CONNECTIONS_MAX, request_s=REQUEST_S, answer_s=ANSWER_S
+        )
 
     def protocol(self, **options: Any) -> asyncio.Protocol:
         """uvicorn's HTTP protocol; its connection is here while it is open."""
-        return _Protocol(self._transports, **options)
+        return _Protocol(self._transports, self._places, **options)
+
+    def end_overdue(self) -> None:
+        """Cut those whose client takes too long, which uvicorn waits for without end."""
+        self._places.end_overdue()
 
     def end(self, client: tuple[str, int], ending: Ending) -> None:
         """Break the connection: closed after what is written to it, or reset at once."""
@@ -47,20 +61,45 @@ class Connections:
 
 
 class _Protocol(HttpToolsProtocol):
-    def __init__(self, transports: dict[tuple[str, int], asyncio.Transport], **options: Any) -> None:
+    def __init__(
+        self,
+        transports: dict[tuple[str, int], asyncio.Transport],
+        places: "OpenConnections[_Protocol]",
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._transports = transports
+        self._places = places
         self._peer: tuple[str, int] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._places.make_room()
+        self._places.awaits_request(self)
         self._peer = transport.get_extra_info("peername")[:2]
         self._transports[self._peer] = transport
+
+    def on_message_complete(self) -> None:
+        self._places.works(self)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._places.awaits_request(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._peer is not None:
             self._transports.pop(self._peer, None)
+        self._places.closed(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._places.answers(self)  # whoever waits from here on, waits for the client
+        super().pause_writing()
+
+    def cut(self) -> None:
+        """End the connection."""
+        self.transport.abort()
 
 
 class BrokenOff(Response):
@@ -99,14 +138,25 @@ class CutShort(BrokenOff):
 class Server(uvicorn.Server):
     """A server whose end is announced to the application before its connections are waited for."""
 
-    def __init__(self, config: uvicorn.Config, at_end: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, at_end: Callable[[], None]) -> None:
         super().__init__(config)
+        self._connections = connections
         self._at_end = at_end
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and watch the connections from then on."""
+        await super().startup(sockets)
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Announce the end, then drain."""
         self._at_end()
         await super().shutdown(sockets)
+
+    async def _sweep(self) -> None:
+        while True:  # also during the drain, which a request sent by half would hold up for ever
+            await asyncio.sleep(SWEEP_S)
+            self._connections.end_overdue()
 
 
 def server(app: Any, connections: Connections, at_end: Callable[[], None], **options: Any) -> Server:
@@ -121,4 +171,4 @@ def server(app: Any, connections: Connections, at_end: Callable[[], None], **opt
         lifespan="on",
         **options,
     )
-    return Server(config, at_end)
+    return Server(config, connections, at_end)
