@@ -23,7 +23,7 @@ from .crash import CrashPoint
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 60.0
 _HERE = Path(__file__).parent
-_KILLED = -signal.SIGKILL
+KILLED = -signal.SIGKILL
 
 
 class Program:
@@ -66,6 +66,7 @@ class Program:
         self.config_file.write_text(yaml.safe_dump(document))
         self._environ = {**os.environ, **(environ or {}), "CONFIG_FILE": str(self.config_file), "LOG_FORMAT": "json"}
         self._process: subprocess.Popen[bytes] | None = None
+        self._crash_again: CrashPoint | None = None
         self._lock = threading.RLock()
 
     @property
@@ -77,8 +78,10 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, crash: CrashPoint | None = None) -> "Program":
-        """Start it; with `crash` it kills itself by SIGKILL when it gets there (once: a later start has none)."""
+    def start(self, crash: CrashPoint | None = None, *, again: bool = False) -> "Program":
+        """Start it; with `crash` it kills itself by SIGKILL when it gets there (once: a later start has none; with
+        `again` whenever the supervisor starts it).
+        """
         command = [sys.executable, *self._arguments]
         if crash is not None:
             command = [sys.executable, str(_HERE / "crash.py"), *crash.arguments, "--", *self._arguments]
@@ -87,6 +90,7 @@ class Program:
             self._process = subprocess.Popen(
                 command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+            self._crash_again = crash if again else None
             self.starts += 1
             self.wanted = True
         return self
@@ -99,7 +103,7 @@ class Program:
             self._process = None
             self.exit_codes.append(code)
             if code != EXIT_CONFIGURATION:
-                self.start()
+                self.start(self._crash_again, again=True)
 
     def is_ready(self) -> bool:
         return self.get(self._ready_path)[0] == 200
@@ -171,10 +175,10 @@ class Program:
         self.exit_codes.append(code)
         return code, time.monotonic() - begun
 
-    def restart(self, crash: CrashPoint | None = None) -> "Program":
-        """Stop it by SIGTERM and start it; ready when this returns, unless it is to die at its start."""
+    def restart(self, crash: CrashPoint | None = None, *, again: bool = False) -> "Program":
+        """Stop it by SIGTERM and start it. It is not ready yet when this returns."""
         self.stop()
-        return self.start(crash)
+        return self.start(crash, again=again)
 
     def end(self) -> None:
         """End it at once, for good."""
@@ -201,4 +205,4 @@ class Program:
 
 def ended_by_itself(program: Program) -> list[int]:
     """The exit codes that no test asked for: neither killed nor stopped in order."""
-    return [code for code in program.exit_codes if code not in (0, _KILLED)]
+    return [code for code in program.exit_codes if code not in (0, KILLED)]

@@ -26,6 +26,7 @@ from .program import Program, ended_by_itself
 from .proxy import Proxy
 
 SUPERVISOR_POLL_S = 0.05
+LOOKS_APART_S = 1.2
 SAP_ROOT = "/sap/opu/odata/sap/API_SALES_ORDER_SRV"
 
 
@@ -274,8 +275,9 @@ def wait_quiet_queues(broker: Broker, ignored: set[str], deadline_s: float) -> N
             if queue.get("messages") and queue["name"] not in ignored and queue.get("type") != "stream"
         }
 
-    quiet = threading.Event()
-    for _ in range(2):
-        wait_until(lambda: not busy(), deadline_s, f"quiet queues, not {busy()}")
-        quiet.wait(1.2)
-    assert not busy() or not wait_until(lambda: not busy(), deadline_s, "quiet queues")
+    def quiet_again() -> bool:
+        wait_until(lambda: not busy(), deadline_s, "quiet queues")
+        threading.Event().wait(LOOKS_APART_S)
+        return not busy()
+
+    wait_until(lambda: quiet_again() and quiet_again(), deadline_s, f"quiet queues, not {busy()}")
