@@ -54,6 +54,41 @@ def test_text_of_several_lines_stays_one_line(stream: io.StringIO) -> None:
     assert len(stream.getvalue().splitlines()) == 1
 
 
+EVIL = [
+    "\r\n2026-11-24 [info] done",
+    "\x1b[2J\x1b]0;title\x07", "\x9b31mred", "\u2028line\u2029", "\x85", "\x00", "\u202eevil",
+    "\ud800", "\u00a0 \u3000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("text", EVIL)
+def test_nothing_in_a_value_makes_a_line_or_steers_a_terminal(stream: io.StringIO, form: str, text: str) -> None:
+    log_to(stream, LOG_FORMAT=form).warning("parked", reason=f"x{text}y", order=f"x{text}y")
+    logging.getLogger("some.library").warning("lost %s", f"x{text}y")
+    written = stream.getvalue()
+    assert written.encode("utf-8", "strict").count(b"\n") == 2
+    assert len(written.splitlines()) == 2
+    assert all(line.isprintable() for line in written.splitlines())
+    if form == "json":
+        assert [json.loads(line).get("reason", "") for line in written.splitlines()] == [f"x{text}y", ""]
+
+
+def test_traceback_for_people_steers_no_terminal(stream: io.StringIO) -> None:
+    logger = log_to(stream, LOG_FORMAT="text")
+    try:
+        broken("x\x1b[2J\x9b")
+    except RuntimeError:
+        logger.exception("failed")
+    assert "RuntimeError: x\\x1b[2J\\x9b" in stream.getvalue()
+    assert all(line.isprintable() for line in stream.getvalue().split("\n"))
+
+
+def test_names_of_any_script_stay_readable(stream: io.StringIO) -> None:
+    log_to(stream).info("handled", reason="Щербакова 王小明 é")
+    assert "Щербакова 王小明 é" in stream.getvalue()
+
+
 def test_libraries_log_in_the_same_form(stream: io.StringIO) -> None:
     log_to(stream)
     logging.getLogger("some.library").warning("lost %s", "the link")

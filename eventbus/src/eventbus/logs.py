@@ -1,5 +1,7 @@
 """Structured logs: JSON lines in production, readable on a terminal. Never a customer's name, never a password."""
 
+import io
+import json
 import logging
 import os
 import sys
@@ -30,14 +32,16 @@ def configure(service: str, *, stream: TextIO | None = None, environ: Mapping[st
     if text:
         # plain: with `rich` installed structlog would print the variables of every frame, customers' names among them
         renderers = [
+            _escaped_values,
             structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
-            )
+                colors=stream.isatty(), timestamp_key="time", exception_formatter=_plain_traceback
+            ),
         ]
     else:
         renderers = [
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _escaped_line,
         ]
 
     def add_service(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -83,6 +87,36 @@ def _level(environ: Mapping[str, str]) -> int:
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that takes an event and key-value pairs: `log.info("handled", order=…, seconds=…)`."""
     return structlog.stdlib.get_logger(name)
+
+
+def _plain_traceback(stream: TextIO, exc_info: Any) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    stream.write("\n".join(map(escaped, written.getvalue().split("\n"))))
+
+
+def _escaped_values(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in entry.items():
+        if isinstance(value, str) and not value.isprintable():
+            entry[key] = escaped(value)
+    return entry
+
+
+def _escaped_line(_logger: Any, _method: str, line: Any) -> str:
+    # JSON escapes the control characters of ASCII alone: not the line separators of Unicode, at which some readers
+    # cut, nor the 8-bit control sequences, which terminals obey
+    text = str(line)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _json_escape(c) for c in text)
+
+
+def escaped(text: str) -> str:
+    """The text on one line: what is no printable character (Unicode's control, format, separator and private-use ones,
+    lone surrogates) as `\\x1b`, `\\u2028`. What strangers write must neither make a line nor steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _without_passwords(_logger: Any, _method: str, line: Any) -> str:

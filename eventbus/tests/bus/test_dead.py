@@ -81,8 +81,11 @@ def test_show_has_the_whole_message_and_leaves_it(printer: Broker, bus: Bus) -> 
 
 def test_show_of_what_is_no_text_at_all_reaches_the_terminal_escaped(printer: Broker, bus: Bus) -> None:
     printer.publish_body(b"\xff\x1b[2J", "printer", exchange="dead", headers={"theirs": "\x1b[2J"})
+    hidden = '{"customer_name": "A\x9b31m\u2028B\u202eC\x85D"}'
+    printer.publish_body(hidden.encode(), "printer", exchange="dead")
     out = bus("dead", "show", "printer")[1]
-    assert "\x1b" not in out
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert "A�31m�B�C�D" in out
 
 
 def test_nothing_parked_says_so(printer: Broker, bus: Bus) -> None:

@@ -72,7 +72,8 @@ def plural(count: int, what: str) -> str:
 
 def _body(body: bytes) -> list[str]:
     try:
-        return json.dumps(json.loads(body), ensure_ascii=False, indent=2).splitlines()
+        document = json.dumps(json.loads(body), ensure_ascii=False, indent=2)
+        return [_one_line(line) for line in document.split("\n")]  # JSON itself escapes line feeds
     except (ValueError, RecursionError):
         return [repr(body)[:2000]]
 
