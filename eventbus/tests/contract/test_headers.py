@@ -75,6 +75,13 @@ def test_reading_never_fails(headers: dict[str, Any]) -> None:
 def test_reason_is_one_line_of_500_characters() -> None:
     assert one_line("a\n  b\tc") == "a b c"
     assert len(one_line("x" * 501)) == 500
+
+
+@given(st.text(st.characters(codec=None, categories=None)))
+def test_reason_can_be_written_anywhere(reason: str) -> None:
+    written = BusHeaders(reason=reason).write()["bus-reason"]
+    written.encode("utf-8")
+    assert written.isprintable()
     assert BusHeaders(reason="a\nb").write() == {"bus-reason": "a b"}
 
 

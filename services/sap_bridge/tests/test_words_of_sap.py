@@ -98,3 +98,17 @@ def test_refused_with_the_customers_name_is_rejected_once_and_without_it(
     assert "[name]" in refused.value.reason
     assert len(refused.value.reason) <= 500
     assert not re.search(r"\be\b|jane|dijk|barthol", refused.value.reason, re.IGNORECASE)
+
+
+def test_refusal_in_words_that_no_database_keeps_is_rejected_like_any_other(
+    sap: Any, make_booking: Any, transactions: Any
+) -> None:
+    event = an_event()
+    sap.posts = [
+        type(sap.logins[0])(400, {}, r'{"error": {"code": "X/1", "message": {"value": "a\ud800b\u0000c\u001bd"}}}')
+    ]
+
+    with pytest.raises(Permanent, match="X/1: a�b�c�d"):
+        make_booking(sap.url).book(event)
+
+    assert entry_of(transactions, event).state == "rejected"

@@ -80,8 +80,12 @@ class BusHeaders:
 
 
 def one_line(reason: str) -> str:
-    """A reason fit for a header: one line, at most 500 characters."""
-    return " ".join(reason.split())[:REASON_CHARACTERS_MAX]
+    """A reason fit for headers, databases and terminals: one line of printable characters, at most 500.
+
+    A target may say anything. A lone surrogate cannot be written as UTF-8 at all, a NUL not into PostgreSQL.
+    """
+    text = " ".join(reason.split())[:REASON_CHARACTERS_MAX]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 def republished(headers: Mapping[str, Any] | None, bus: BusHeaders) -> dict[str, Any]:

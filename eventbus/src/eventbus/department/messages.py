@@ -18,7 +18,7 @@ from eventbus.contract import (
     announcement,
     order_progressed,
 )
-from eventbus.contract.headers import republished
+from eventbus.contract.headers import one_line, republished
 from eventbus.contract.order import DETAIL_CHARACTERS_MAX, State
 
 _KEPT_PROPERTIES = (
@@ -98,8 +98,8 @@ def report(
         state=state,
         cause_id=cause.id,
         cause_type=cause.type,
-        reference=reference,
-        detail=detail[:DETAIL_CHARACTERS_MAX] if detail else None,
+        reference=one_line(reference) if reference else None,
+        detail=one_line(detail)[:DETAIL_CHARACTERS_MAX] if detail else None,
         attempt=attempt,
     )
     event = order_progressed(progress, datetime.now(UTC), cause.traceparent)

@@ -2,6 +2,7 @@
 
 import re
 
+from eventbus.contract import headers
 from eventbus.department.ledger import DETAIL_CHARACTERS_MAX
 
 MESSAGE_VARIABLE_UNITS = 50
@@ -14,8 +15,8 @@ def redacted(text: str, name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with its white space collapsed, cut to what the ledger holds."""
-    return " ".join(text.split())[:DETAIL_CHARACTERS_MAX]
+    """The text as a reason: one line, printable, cut to what the ledger holds."""
+    return headers.one_line(text)[:DETAIL_CHARACTERS_MAX]
 
 
 def _pattern(name: str) -> re.Pattern[str]:
