@@ -280,4 +280,7 @@ def wait_quiet_queues(broker: Broker, ignored: set[str], deadline_s: float) -> N
         threading.Event().wait(LOOKS_APART_S)
         return not busy()
 
-    wait_until(lambda: quiet_again() and quiet_again(), deadline_s, f"quiet queues, not {busy()}")
+    try:
+        wait_until(lambda: quiet_again() and quiet_again(), deadline_s, "quiet queues")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {busy()}") from error
