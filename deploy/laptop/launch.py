@@ -21,10 +21,16 @@ from environment import (
     variables_of_settings,
     write_environment,
 )
+from eventbus.operator.connection import vhost_of
+from eventbus.operator.errors import OperatorError
+from eventbus.operator.management import Management
 from eventbus.settings import EXIT_CONFIGURATION
+from logins import Logins, plan_logins
 from processes import Readiness, Services, read_services
 from progress import StepError, say
 from supervision import BROKER, DRAIN_S_MAX, Process, Supervisor, end_leftover
+
+from eventbus import rights
 
 READY_TIMEOUT_S = 120
 DEATHS_MAX = 4
@@ -75,10 +81,12 @@ class Launch:
         self.variables: dict[str, str] = {}
         self.broker: Broker
         self.services: Services
+        self.logins = Logins()
         self.supervisor: Supervisor | None = None
         self._parent = os.getppid() if "MAKELEVEL" in os.environ else None
         self._deaths: dict[str, Deaths] = {}
         self._interrupts = 0
+        self._broker_ended = False
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -121,11 +129,17 @@ class Launch:
         self.broker = choose_broker(self.folder / "broker", given)
         own |= self.broker.environment
         self.services = read_services(self.root, given | own, prefers_ports=self._keeps)
-        for line in self.services.notes:
+        named = self.services.users
+        self.logins = plan_logins(self.broker, named.values(), self.folder / "users", keeps=self._keeps)
+        for line in filter(None, [*self.services.notes, self.logins.note]):
             say(f"  {line}")
         self.variables = own | variables_of_settings(self.root, given) | self.services.environment | own
-        self.supervisor = Supervisor(self.root, self.folder, self.services, self.broker.node)
-        self.supervisor.start({**given, **self.variables})
+        urls = {program: self.logins.urls[user] for program, user in named.items() if self.logins.urls}
+        self.supervisor = Supervisor(self.root, self.folder, self.services, self.broker.node, urls)
+        environment = {**given, **self.variables}
+        if urls:  # what may do everything is the operator's alone
+            environment = {k: v for k, v in environment.items() if k not in self.broker.environment}
+        self.supervisor.start(environment)
         self._start_broker()
         for priority in sorted({program.priority for program in self.services.programs}):
             names = [program.name for program in self.services.programs if program.priority == priority]
@@ -143,12 +157,40 @@ class Launch:
                     raise StepError(f"RabbitMQ is not ready after {READY_TIMEOUT_S} s:\n{node.log_tail()}")
                 time.sleep(0.1)
             say(f"  {'RabbitMQ':<14} ready after {time.monotonic() - started:.1f} s")
+        self._establish()
+
+    def _establish(self) -> None:
+        """Users and what all share are on the broker: at the start, and after a private node has ended.
+
+        A node that was killed may have forgotten what is seconds old, and no service may declare it.
+        """
+        self._broker_ended = False
+        self._declare_users()
         self._declare_topology()
+
+    def _establish_again(self) -> None:
+        """A broker that is not quite there yet is no reason to end: the next look tries again."""
+        try:
+            self._establish()
+        except StepError as error:
+            self._broker_ended = True
+            if self._deaths[BROKER].is_news():
+                say(f"  {BROKER} not usable yet: {error}")
+
+    def _declare_users(self) -> None:
+        if not self.logins.urls or self.broker.management_url is None:
+            return
+        management = Management(self.broker.management_url, vhost_of(self.broker.amqp_url))
+        try:
+            self.logins.declare(management)
+        except OperatorError as error:
+            raise StepError(str(error)) from error
 
     def _declare_topology(self) -> None:
         """A node that was started again takes connections some seconds before its stream is there."""
         command = ["bus", "topology", "declare"]
-        environment = {**os.environ, **self.variables}
+        own = {"AMQP_URL": self.logins.urls[rights.TOPOLOGY]} if self.logins.urls else {}
+        environment = {**os.environ, **self.variables, **own}
         started = time.monotonic()
         while (done := subprocess.run(command, env=environment, capture_output=True, text=True)).returncode:
             self._look()  # Ctrl-C reaches that process as well
@@ -185,9 +227,12 @@ class Launch:
                 self._tell(process, deaths, starting)
         if not self.supervisor.alive():
             raise StepError(f"The supervisor has ended: see {self.supervisor.log('supervisord')}")
+        if self._broker_ended and self.broker.node and self.broker.node.answers():
+            self._establish_again()
 
     def _tell(self, process: Process, deaths: Deaths, starting: bool) -> None:
         assert self.supervisor is not None
+        self._broker_ended = self._broker_ended or process.name == BROKER
         if process.exit_code == EXIT_CONFIGURATION:
             raise StepError(self._last_line(process.name))
         if starting and deaths.count >= DEATHS_MAX:

@@ -8,6 +8,8 @@ round. Beside supervisor's `[program:…]` a file has one section `[laptop]`:
     ready      URLs that answer 200 when a program is ready: the one called x if it is written with ${X_PORT}
     show       lines for the one who started it
     only_with  program=VARIABLE, one a line: the program is started only where the caller sets the variable
+    users      program=user, one a line: the program gets the AMQP_URL of that broker user, which has its own rights
+               alone (`bus users show <user>`); a program without one gets no AMQP_URL
 
 `${NAME}` is replaced by what the launcher and the sections before it have set.
 """
@@ -32,6 +34,8 @@ class Program:
     name: str
     priority: int
     service: str
+    environment: str = ""
+    """What its section says itself, in supervisor's form."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Services:
     """What to tell: ports that were in use, folders that say nothing."""
     left_out: list[str] = field(default_factory=list)
     """Programs that nobody asked for."""
+    users: dict[str, str] = field(default_factory=dict)
+    """The broker user of each program that has one."""
 
 
 def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool = True) -> Services:
@@ -79,6 +85,7 @@ def read_services(root: Path, given: Mapping[str, str], *, prefers_ports: bool =
     sections = [(file, _parse(file, services)) for file in files]
     for file, laptop in sections:
         _leave_out(file, laptop, services, given)
+        _read_users(file, laptop, services)
     for file, laptop in sections:  # every port first: a service may need to know another's
         _choose_ports(file, laptop, services, given, prefers_ports)
     for file, laptop in sections:
@@ -95,7 +102,8 @@ def _parse(file: Path, services: Services) -> Mapping[str, str]:
             kind, _, name = section.partition(":")
             if kind == "program":
                 priority = parser.getint(section, "priority", fallback=_USUAL_PRIORITY)
-                services.programs.append(Program(name, priority, file.parent.name))
+                own = parser.get(section, "environment", fallback="")
+                services.programs.append(Program(name, priority, file.parent.name, own))
     except (configparser.Error, ValueError, OSError) as error:
         raise StepError(f"{file}: {' '.join(str(error).split())}") from error
     return parser["laptop"] if parser.has_section("laptop") else {}
@@ -110,6 +118,16 @@ def _leave_out(file: Path, laptop: Mapping[str, str], services: Services, given:
         if not given.get(variable):
             services.programs.remove(known[0])
             services.left_out.append(name)
+
+
+def _read_users(file: Path, laptop: Mapping[str, str], services: Services) -> None:
+    known = {program.name for program in services.programs}
+    for line in _lines(laptop, "users"):
+        name, _, user = line.partition("=")
+        if not user or name not in known | {*services.left_out}:
+            raise StepError(f"{file}: users: expected a program of this file and a broker user, got: {line}")
+        if name in known:
+            services.users[name] = user
 
 
 def _choose_ports(

@@ -42,8 +42,14 @@ class Process:
 class Supervisor:
     """The supervisord of one instance. It ends when this process does, and all that it started with it."""
 
-    def __init__(self, root: Path, instance: Path, services: Services, node: PrivateNode | None) -> None:
+    def __init__(
+        self, root: Path, instance: Path, services: Services, node: PrivateNode | None, urls: Mapping[str, str]
+    ) -> None:
+        """`urls`: the AMQP URL of each program that has one of its own."""
         self.root, self.instance, self.node = root, instance, node
+        self._environments = {
+            p.name: _with_url(p.environment, urls[p.name]) for p in services.programs if p.name in urls
+        }
         self.priorities = {program.name: program.priority for program in services.programs}
         self._left_out = services.left_out
         if node:
@@ -172,6 +178,8 @@ class Supervisor:
             "stdout_logfile_maxbytes": LOG_BYTES_MAX,
             "stdout_logfile_backups": 3,
         }
+        if environment := self._environments.get(name):
+            added["environment"] = environment
         if name == BROKER and self.node:
             words = [sys.executable, "-m", "eventbus.operator.private_node", str(self.node.directory)]
             added |= {"command": _literal(shlex.join(words)), "stopwaitsecs": 40, "priority": 0}
@@ -206,6 +214,12 @@ def _ini(sections: Iterable[tuple[str, Mapping[str, object]]]) -> str:
         "\n".join([f"[{name}]", *(f"{key}={value}" for key, value in settings.items()), ""])
         for name, settings in sections
     )
+
+
+def _with_url(environment: str, amqp_url: str) -> str:
+    """Supervisor's `environment=` of a program, its own words first."""
+    url = _literal(amqp_url.replace('"', "%22"))
+    return ",".join(filter(None, [environment.strip().rstrip(","), f'AMQP_URL="{url}"']))
 
 
 def _literal(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from eventbus.operator import users
 from eventbus.testing.broker import Broker, Node
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
@@ -74,6 +75,12 @@ class Launcher:
     def pids(self) -> dict[str, int]:
         """The last process of each fake program, by name."""
         return {m[1]: int(m[2]) for line in self.events() if (m := re.fullmatch(r"(\w+) started (\d+)", line))}
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Of the last process of that fake program."""
+        pid = wait_until(lambda: self.pids().get(name), 20, f"{name} has started")
+        text = Path(f"/proc/{pid}/environ").read_text()
+        return {k: v for k, _, v in (entry.partition("=") for entry in text.split("\0"))}
 
     def left_running(self) -> list[str]:
         """Command lines of processes that belong to this project's folder, beside the launcher's own."""
@@ -141,6 +148,8 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory, broker_node: Node) 
         started = Project(tmp_path_factory.mktemp("shared"), _environment(broker))
         yield started
         started.end()
+        for path in started.root.glob("var/run/users/*"):
+            users.remove(broker.management, path.name)
 
 
 def _environment(broker: Broker) -> dict[str, str]:

@@ -30,6 +30,11 @@ def wait_until_done(launcher: Any, numbers: list[str]) -> dict[str, Any]:
     return {order["order_number"]: order["departments"] for order in wait_until(all_done, DONE_WITHIN_S)}
 
 
+def users_connected(launcher: Any) -> set[str]:
+    connections = requests.get(f"{launcher.variables['MANAGEMENT_URL']}/api/connections", timeout=10).json()
+    return {connection["user"] for connection in connections if "user" in connection}
+
+
 def test_demo_ends_with_every_order_booked_counted_and_printed(whole_project: Any) -> None:
     demo = whole_project.launch("demo")
     assert demo.process.wait(180) == 0, demo.text
@@ -45,6 +50,8 @@ def test_demo_ends_with_every_order_booked_counted_and_printed(whole_project: An
 def test_broker_killed_and_all_stopped_and_started_again_every_order_is_kept_and_done(whole_project: Any) -> None:
     first = whole_project.launch().started()
     wait_until_done(first, [place(first)])
+    every_service = {"marketing", "orders", "orders-relay", "printer", "sap_bridge"}
+    wait_until(lambda: users_connected(first) == every_service, 30, "each is connected as its own user")
     os.kill(int((first.instance / "broker/rabbitmq.pid").read_text()), signal.SIGKILL)
     numbers = [place(first) for _ in range(5)]
     wait_until_done(first, numbers)

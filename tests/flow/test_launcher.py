@@ -9,8 +9,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from eventbus.rights import Rights
+from eventbus.testing.broker import Broker
 from eventbus.testing.waiting import wait_until
 
 WORKER = """
@@ -71,7 +74,7 @@ def running(shared_project: Any) -> Iterator[Any]:
     """Such a project's launcher, started where the worker's port was in use; tests leave it as it is."""
     (shared_project.root / "services/unfinished").mkdir(parents=True)
     (shared_project.root / "services/unfinished/pyproject.toml").touch()
-    shared_project.service("quiet", "[program:quiet]\ncommand=FAKE quiet\n")
+    shared_project.service("quiet", '[program:quiet]\ncommand=FAKE quiet\nenvironment=LOUD="no"', "users=quiet=hush")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         launcher = with_services(shared_project).launch(
@@ -97,6 +100,24 @@ def test_port_in_use_another_is_taken_and_told(running: Any) -> None:
 def test_terminal_names_what_it_cannot_follow(running: Any) -> None:
     assert "services/unfinished has no processes.conf: nothing of it is started" in running.text
     assert re.search(r"^  quiet +started \(its processes.conf has no ready=\)$", running.text, re.MULTILINE)
+
+
+def test_program_with_a_user_gets_its_login_and_others_none(running: Any) -> None:
+    quiet = running.environment("quiet")
+    assert quiet["AMQP_URL"] == (running.instance / "users/hush").read_text().strip()
+    assert quiet["LOUD"] == "no"
+    assert not {"AMQP_URL", "MANAGEMENT_URL"} & running.environment("worker").keys()
+    assert "Users on the broker, with their own rights alone: bus-topology, hush" in running.text
+
+
+def test_login_that_is_no_administrators_is_everybodys_and_that_is_told(project: Any, broker: Broker) -> None:
+    project.service("quiet", "[program:quiet]\ncommand=FAKE quiet\n", "users=quiet=hush")
+    url = broker.url_of("bus-operator", Rights(".*", ".*", ".*", (), tags=("monitoring",)))
+    login, _, _ = urlsplit(url).netloc.rpartition("@")
+    management = urlsplit(broker.management_url)._replace(netloc=f"{login}@{broker.management.base.partition('//')[2]}")
+    launcher = project.launch(AMQP_URL=url, MANAGEMENT_URL=management.geturl()).started()
+    assert "All programs use the login of AMQP_URL: users need an administrator" in launcher.text
+    assert launcher.environment("quiet")["AMQP_URL"] == url
 
 
 def test_callers_environment_wins_over_a_services_own(running: Any) -> None:

@@ -53,13 +53,15 @@ def test_check_names_every_difference(broker: Broker, bus: Bus) -> None:
         channel.exchange_declare("dead", "direct", durable=True)
         channel.queue_declare("odd", durable=True, arguments={"x-queue-type": "quorum"})
         channel.queue_bind("odd", "events", "order.#")
+        channel.exchange_bind("dead", "departments", "printer")
     code, out, _err = bus("topology", "check")
     assert code == 1
     assert out.splitlines() == [
         "exchange dead: type: have direct, want topic",
         "queue retry.1h: missing",
         "binding odd: nobody claims 'order.#' on events",
-        "3 differences",
+        "binding dead (exchange): nobody claims 'printer' on departments",
+        "4 differences",
     ]
 
 

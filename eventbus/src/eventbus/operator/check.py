@@ -19,11 +19,17 @@ class Broker:
     def __init__(self, management: Management) -> None:
         self.exchanges = {e["name"]: e for e in management.exchanges()}
         self.queues = {q["name"]: q for q in management.queues() if not q.get("exclusive")}
+        bindings = management.bindings()
         self.bindings = {
             Binding(b["source"], b["destination"], b["routing_key"])
-            for b in management.bindings()
+            for b in bindings
             if b["source"] and b["destination_type"] == "queue" and b["destination"] in self.queues
         }
+        self.exchange_bindings = sorted(
+            (b["destination"], b["routing_key"], b["source"])
+            for b in bindings
+            if b["source"] and b["destination_type"] == "exchange"
+        )
 
     def departments(self) -> list[str]:
         """Names of the departments: queues that are bound to `departments` by their own name."""
@@ -47,6 +53,9 @@ def differences(broker: Broker, shared: Topology, announcements: Announcements) 
     for stray in sorted(broker.bindings - claimed, key=lambda b: (b.queue, b.exchange, b.routing_key)):
         if stray.exchange in ours:
             lines.append(f"binding {stray.queue}: nobody claims {stray.routing_key!r} on {stray.exchange}")
+    for target, key, source in broker.exchange_bindings:  # we have none: it would bring messages under others' names
+        if {target, source} & ours:
+            lines.append(f"binding {target} (exchange): nobody claims {key!r} on {source}")
     return lines
 
 

@@ -24,10 +24,15 @@ def kept_password(folder: Path, user: str) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"{path}: cannot be read: {error}") from error
-    password = urlsplit(urls[0]).password if urls and urls[0].startswith(("amqp://", "amqps://")) else None
-    if not password:
+    if not (password := password_in(urls[0]) if urls else None):
         raise RefusedError(f"{path}: expected amqp://{user}:password@host:port/vhost, got something else")
-    return unquote(password)
+    return password
+
+
+def password_in(amqp_url: str) -> str | None:
+    """The password in that URL, or None."""
+    parts = urlsplit(amqp_url)
+    return unquote(parts.password) if parts.scheme in ("amqp", "amqps") and parts.password else None
 
 
 def keep(folder: Path, user: str, amqp_url: str, password: str) -> str:

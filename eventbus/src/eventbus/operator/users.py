@@ -26,6 +26,12 @@ def check_administrator(management: Management) -> None:
         raise RefusedError(f"users need an administrator: MANAGEMENT_URL logs in as {management.user!r}, who is none")
 
 
+def has_password(management: Management, user: str, password: str) -> bool:
+    """Whether that is the user's password, as far as its hash can be read here."""
+    found = management.login(user)
+    return found is not None and _fits(password, found)
+
+
 def declare(management: Management, user: str, rights: Rights, password: str | None = None) -> list[str]:
     """The user has exactly these rights here: a line for each thing changed, none where all was so already.
 
@@ -143,7 +149,6 @@ def _tags(found: Mapping[str, Any]) -> list[str]:
 
 
 def _fits(password: str, found: Mapping[str, Any]) -> bool:
-    """Whether that is the user's password already, as far as its hash can be read here."""
     if found.get("hashing_algorithm") != _SHA256:
         return False
     stored = base64.b64decode(found.get("password_hash") or "")
