@@ -56,8 +56,11 @@ class GatewaySettings(SectionSettings):
     """From the connection, or a request's first byte, to its last one. Then the connection is closed."""
     keep_alive_s: int = Field(default=75, ge=1, le=3600)
     """Idle time between requests. Longer than that of the proxies in front, or they meet closed connections."""
+    unready_s: float = Field(default=0, ge=0, le=600)
+    """How long after SIGTERM `/readyz` says no while everything is still answered. Longer than a load balancer takes to
+    notice; 0 where there is none, or where it is told before SIGTERM (a preStop hook)."""
     drain_s: int = Field(default=20, ge=1, le=600)
-    """How long requests under way may go on after SIGTERM."""
+    """How long requests under way may go on then."""
 
     @field_validator("database_url")
     @classmethod

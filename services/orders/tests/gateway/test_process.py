@@ -87,6 +87,20 @@ def test_sigterm_answers_what_is_under_way_and_exits_0(start_process: Start, up:
     half.close()
 
 
+def test_sigterm_is_told_before_connections_are_refused(start_process: Start, up: Any, port: int) -> None:
+    process = start_process(GATEWAY_UNREADY_S="1.5")
+    up()
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client() as kept:
+        assert "connection" not in kept.get(f"{url}/healthz").headers
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503, 10, "it says that it leaves")
+        answer = httpx.post(f"{url}/orders", json={"customer_name": "Daníel", "product_ids": [2]})
+        assert answer.status_code == 201, "it takes new connections all the same"
+        wait_until(lambda: kept.get(f"{url}/healthz").headers.get("connection") == "close", 10, "kept ones end")
+    assert process.wait(30) == 0
+
+
 def test_half_sent_request_does_not_hold_up_the_end_for_ever(start_process: Start, up: Any, port: int) -> None:
     process = start_process(MESSAGE_TIMEOUT_S="1")
     up()

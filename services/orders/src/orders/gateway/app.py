@@ -16,6 +16,7 @@ from orders import __version__
 from orders.gateway import openapi, problems
 from orders.gateway.committer import GroupCommitter
 from orders.gateway.documentation import add_documentation
+from orders.gateway.leaving import Leaving
 from orders.gateway.metrics import GatewayMetrics
 from orders.gateway.place_order import PlaceOrder
 from orders.gateway.problems import ProblemError
@@ -69,6 +70,7 @@ def create_app(
     committer: GroupCommitter,
     metrics: GatewayMetrics,
     default_region: str,
+    leaving: Leaving,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
     """The application. `lifespan` starts and ends what it was given."""
@@ -83,7 +85,7 @@ def create_app(
     )
     app.router.routes.append(Route("/orders", endpoint=place_order, methods=["POST"]))
     _add_orders(app, reads)
-    _add_operations(app, committer, metrics)
+    _add_operations(app, committer, metrics, leaving)
     add_documentation(app, PlacedOrder, default_region)
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -131,13 +133,20 @@ def _view(order: StoredOrder) -> OrderView:
     )
 
 
-def _add_operations(app: FastAPI, committer: GroupCommitter, metrics: GatewayMetrics) -> None:
+def _add_operations(app: FastAPI, committer: GroupCommitter, metrics: GatewayMetrics, leaving: Leaving) -> None:
     @app.get("/healthz", tags=["operations"], summary="The process answers")
     async def healthz() -> Health:
         return Health(status="ok")
 
-    @app.get("/readyz", tags=["operations"], summary="Ready to answer, if only with 503 while the database is away")
+    @app.get(
+        "/readyz",
+        tags=["operations"],
+        summary="Ready to answer, if only with 503 while the database is away",
+        responses={503: openapi.retry_later("about to end: send your requests to another gateway")},
+    )
     async def readyz() -> Readiness:
+        if leaving.has_begun:
+            raise ProblemError(503, "This gateway is about to end.", retry_after_s=1)
         return Readiness(status="ready", database="up" if committer.available else "down")
 
     @app.get("/metrics", tags=["operations"], summary="For Prometheus", response_class=Response)

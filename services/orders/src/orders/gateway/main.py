@@ -21,6 +21,7 @@ from orders.gateway.access_log import AccessLog
 from orders.gateway.app import create_app
 from orders.gateway.committer import GroupCommitter
 from orders.gateway.front import Front
+from orders.gateway.leaving import CLOSE_HEADER, Leaving
 from orders.gateway.metrics import GatewayMetrics
 from orders.gateway.place_order import PlaceOrder
 from orders.gateway.protocol import BoundedProtocol
@@ -73,11 +74,26 @@ def connections_max() -> int:
 
 
 class GatewayServer(uvicorn.Server):
-    """Says where it listens, and ends connections that keep it waiting."""
+    """Says where it listens, ends connections that keep it waiting, and says that it leaves before it does."""
 
-    def __init__(self, config: uvicorn.Config, connections: OpenConnections[BoundedProtocol]) -> None:
+    def __init__(self, config: uvicorn.Config, connections: OpenConnections[BoundedProtocol], leaving: Leaving) -> None:
         super().__init__(config)
         self._connections = connections
+        self._leaving = leaving
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM and self._leaving.begin():
+            return
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._leaving.has_ended:
+            self.should_exit = True
+        must_exit = await super().on_tick(counter)
+        headers = self.server_state.default_headers
+        if self._leaving.has_begun and CLOSE_HEADER not in headers:
+            self.server_state.default_headers = [*headers, CLOSE_HEADER]
+        return must_exit
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -101,8 +117,9 @@ def create_server(settings: GatewaySettings) -> GatewayServer:
     )
     limits = {"message_timeout_s": settings.message_timeout_s, "places": connections}
     protocol = type("Protocol", (BoundedProtocol,), limits)
+    leaving = Leaving(settings.unready_s)
     config = uvicorn.Config(
-        build(settings),
+        build(settings, leaving),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -117,10 +134,10 @@ def create_server(settings: GatewaySettings) -> GatewayServer:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_s,
     )
-    return GatewayServer(config, connections)
+    return GatewayServer(config, connections, leaving)
 
 
-def build(settings: GatewaySettings) -> Front:
+def build(settings: GatewaySettings, leaving: Leaving) -> Front:
     """The gateway's ASGI application. Its lifespan connects and disconnects."""
     metrics = GatewayMetrics()
     url = settings.database_url
@@ -143,7 +160,7 @@ def build(settings: GatewaySettings) -> Front:
         if access_log is not None:
             access_log.flush()
 
-    app = create_app(place_order, reads, committer, metrics, settings.default_region, lifespan)
+    app = create_app(place_order, reads, committer, metrics, settings.default_region, leaving, lifespan)
     return Front(place_order, app, metrics, access_log)
 
 
