@@ -89,6 +89,18 @@ class IppEvePrinter:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def freeze(self) -> None:
+        """SIGSTOP: it stands still, its connections stay open, until `resume`."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    @property
+    def aborts_left(self) -> int:
+        """How many more jobs it will abort."""
+        return len(list(self.folder.glob("abort.*")))
+
     def papers(self) -> list[str]:
         """The names of the jobs on paper, one for each time."""
         return sorted(path.name.rsplit(".", 2)[0] for path in (self.folder / "papers").glob("*.pdf"))
@@ -103,7 +115,7 @@ class IppEvePrinter:
         (self.folder / "hold").touch()
 
     def go_on(self) -> None:
-        (self.folder / "hold").unlink()
+        (self.folder / "hold").unlink(missing_ok=True)
 
     def abort_next(self) -> None:
         """Abort one more of the next jobs that would be printed."""
