@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import requests
+from eventbus.testing.waiting import wait_until
 
 CUSTOMERS = 8
 PATIENCE_S = 120.0
@@ -71,6 +72,11 @@ class Customers:
             for thread in threads:
                 thread.join(PATIENCE_S + REQUEST_TIMEOUT_S)
         assert not failures, failures[0]
+
+    def wait_placed(self, count: int) -> None:
+        """Wait until those who are placing have placed so many more."""
+        before = len(self.accepted)
+        wait_until(lambda: len(self.accepted) >= before + count, PATIENCE_S, f"{count} orders more")
 
     def place_one(self, key: str | None = None) -> str:
         """Place one order, with its key again and again until it is accepted; its number."""
