@@ -144,6 +144,12 @@ class Program:
         """`kill -9`. A wanted one is started again by the supervisor."""
         self.send(signal.SIGKILL)
 
+    def kill_and_wait(self) -> None:
+        """Kill it, and wait until the supervisor has seen it dead."""
+        before = len(self.exit_codes)
+        self.kill()
+        wait_until(lambda: len(self.exit_codes) > before, START_DEADLINE_S, f"{self.name} is dead")
+
     def freeze(self) -> None:
         """SIGSTOP: it stands still, its connections stay open."""
         self.send(signal.SIGSTOP)
