@@ -1,6 +1,6 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-faults test-faults-mutants lint format bench pins audit clean
+.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
@@ -36,6 +36,14 @@ test-faults: ## Attack the whole shop and count from outside (N=20 runs of each 
 test-faults-mutants: ## Show that the fault suite can fail: break a copy in a dozen ways and expect red (ONLY=word)
 	@deploy/laptop/prepare test
 	@exec $(VENV)/python -m tests.faults.mutants $(ONLY)
+
+soak: ## Steady load and steady faults on the whole shop: does anything grow? (MINUTES=60 RATE=4; RABBITMQ_SERVER=…)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/python -m tests.faults.soak --minutes $(or $(MINUTES),60) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+soak-segments: ## Whether RabbitMQ frees the disk of queues like ours (MINUTES=10 RATE=400; RABBITMQ_SERVER=…)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/python -m tests.faults.soak_segments --minutes $(or $(MINUTES),10) $(if $(RATE),--rate $(RATE)) $(ARGS)
 
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python

@@ -55,7 +55,7 @@ class Auditor:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
-        self._probe = Probe(shop)
+        self.probe = Probe(shop)
 
     def settle(self, customers: Customers, deadline_s: float = SETTLED_WITHIN_S) -> None:
         """Wait until every accepted order is done or needs a person, and nothing is under way any more.
@@ -83,7 +83,7 @@ class Auditor:
 
     def count(self, customers: Customers) -> Count:
         """What became of the orders of these customers."""
-        self._probe.look()
+        self.probe.look()
         numbers = customers.numbers
         found = Count(orders=len(numbers))
         self._count_rows(customers, found)
@@ -153,7 +153,7 @@ class Auditor:
 
     def _count_events(self, numbers: list[str], found: Count) -> None:
         for number in numbers:
-            events = self._probe.events[number]
+            events = self.probe.events[number]
             if not events:
                 found.lost.append(f"{number}: no event")
             if len(events) > 1:
