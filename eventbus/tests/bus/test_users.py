@@ -129,17 +129,15 @@ def test_what_cannot_be_done_is_one_line(
     assert broker.management.login("loyalty") is None
 
 
-def test_who_is_no_administrator_is_told(broker: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_no_administrator_is_told(broker: Broker, bus: Bus) -> None:
     name = f"bus-operator-{broker.vhost}"
-    url = broker.url_of("bus-operator")
-    login = url.removeprefix("amqp://").partition("@")[0]
-    monkeypatch.setenv("MANAGEMENT_URL", f"http://{login}@{broker.management.base.removeprefix('http://')}")
-    code, _out, err = bus("users", "declare", "loyalty", "--print")
+    login = broker.url_of("bus-operator").removeprefix("amqp://").partition("@")[0]
+    url = f"http://{login}@{broker.management.base.removeprefix('http://')}"
+    code, _out, err = bus("users", "declare", "loyalty", "--print", "--management-url", url)
     assert (code, err) == (1, f"bus: users need an administrator: MANAGEMENT_URL logs in as '{name}', who is none\n")
 
 
-def test_table_is_shown_without_a_broker(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AMQP_URL", "amqp://nowhere/")
+def test_table_is_shown(bus: Bus) -> None:
     code, out, _err = bus("users", "show", "loyalty")
     assert code == 0
     assert out.splitlines()[1].split() == ["loyalty", "configure", r"^loyalty(\.dead)?$"]
