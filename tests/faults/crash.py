@@ -9,6 +9,7 @@ import argparse
 import importlib.abc
 import importlib.machinery
 import inspect
+import itertools
 import os
 import runpy
 import signal
@@ -27,7 +28,7 @@ class CrashPoint:
         at: `module:function` or `module:Class.method` of the product. One that does not exist ends the process at once
             with a message: a crash point that code outgrew is not passed silently.
         when: `before` the call, or `after` it has returned.
-        call: which call, from 1 on.
+        call: which call, from 1 on; with `after` of those that have returned.
         argument: only calls count whose arguments, as `repr` shows them, hold this text: so one event kills.
         signal: `KILL`, or `STOP`: it freezes, and goes on at SIGCONT.
     """
@@ -49,33 +50,29 @@ class CrashPoint:
 
 
 def _deadly(function: Callable[..., Any], point: CrashPoint) -> Callable[..., Any]:
-    calls = 0
+    calls = itertools.count(1)  # several threads may call at once
 
     def die() -> None:
         os.kill(os.getpid(), signal.Signals[f"SIG{point.signal}"])
 
     def is_the_one(arguments: object) -> bool:
-        nonlocal calls
         if point.argument and point.argument not in repr(arguments):
             return False
-        calls += 1
-        return calls == point.call
+        return next(calls) == point.call
 
     async def deadly_coroutine(*args: Any, **kwargs: Any) -> Any:
-        fatal = is_the_one((args, kwargs))
-        if fatal and point.when == "before":
+        if point.when == "before" and is_the_one((args, kwargs)):
             die()
         result = await function(*args, **kwargs)
-        if fatal:
+        if point.when == "after" and is_the_one((args, kwargs)):
             die()
         return result
 
     def deadly(*args: Any, **kwargs: Any) -> Any:
-        fatal = is_the_one((args, kwargs))
-        if fatal and point.when == "before":
+        if point.when == "before" and is_the_one((args, kwargs)):
             die()
         result = function(*args, **kwargs)
-        if fatal:
+        if point.when == "after" and is_the_one((args, kwargs)):
             die()
         return result
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from eventbus.database import create_engine, parse_url
+from eventbus.logs import get_logger
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine
 
@@ -26,6 +27,8 @@ STATEMENT_TIMEOUT_MS = 10_000
 ANSWER_TIMEOUT_S = 15.0
 """A server that is frozen does not even time out: then the connection is dropped from our side."""
 LOCK_TIMEOUT_MS = 2_000
+
+log = get_logger(__name__)
 
 _COLUMNS = (outbox.c.id, outbox.c.routing_key, outbox.c.event_id, outbox.c.body)
 
@@ -44,7 +47,7 @@ class Claim(Protocol):
     rows: Sequence[Row]
 
     def let_go(self) -> None:
-        """Keep no transaction open any longer; `settle` is still to come."""
+        """Keep no transaction open any longer; `settle` is still to come. Never fails."""
 
     def settle(self, confirmed: Collection[int]) -> None:
         """Delete those rows and give the others back. Raises SQLAlchemyError: nothing is deleted yet."""
@@ -118,8 +121,12 @@ class PostgreSQLOutbox:
     """One transaction a claim, its rows locked until they are deleted: any number of relays share the rows."""
 
     def __init__(self, url: str, *, claims: int, idle_in_transaction_s: float) -> None:
+        idle_ms = round(idle_in_transaction_s * 1000)
         timeouts = {
-            "idle_in_transaction_session_timeout": round(idle_in_transaction_s * 1000),
+            "idle_in_transaction_session_timeout": idle_ms,
+            # a relay that freezes while it reads many large rows: the server waits in the middle of sending them, which
+            # is neither idle nor subject to statement_timeout
+            "tcp_user_timeout": idle_ms,
             "statement_timeout": STATEMENT_TIMEOUT_MS,
             "lock_timeout": LOCK_TIMEOUT_MS,
         }
@@ -187,8 +194,12 @@ class PostgreSQLClaim:
     def let_go(self) -> None:
         """See `Claim`."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             connection.close()
+        except sa.exc.SQLAlchemyError as error:  # the server has ended the session, and so has freed the rows
+            log.info("a claim's session was gone", reason=type(getattr(error, "orig", error)).__name__)
 
     def settle(self, confirmed: Collection[int]) -> None:
         """See `Claim`."""
