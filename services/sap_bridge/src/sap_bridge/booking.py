@@ -48,6 +48,10 @@ LEASE_MARGIN_S = 10.0
 """By which the lease outlives the handler, and clocks of two machines may differ."""
 WAIT_S = 1.0
 """Until a row that another worker is about to finish is looked at again."""
+HELD_LOOK_S = 5.0
+"""Until a row that another worker holds is looked at again, which may be done long before its lease ends: one that lost
+its connection to the broker books the order, but cannot report it. The repeat does.
+"""
 STAMP_S = 1.0
 """So old may the ledger's `last_sent_at` be when the request leaves: most requests need no second commit."""
 
@@ -119,7 +123,7 @@ class Booking:
         if isinstance(claim, Settled):
             return Done(claim.entry.reference, claim.entry.detail)
         if isinstance(claim, Held):
-            return Later(claim.seconds_left + WAIT_S, "another worker is booking this order")
+            return Later(min(claim.seconds_left + WAIT_S, HELD_LOOK_S), "another worker is booking this order")
         with advisory_lock(self._transactions.engine, key) as ours:
             if not ours:  # a worker whose lease ran out is still in its call
                 self._release(claim.entry)
