@@ -11,6 +11,7 @@ Ends with 1 when something grows that should not, or an order was lost or double
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ from .soak_series import Recorder
 from .soak_verdict import Rule, Verdict
 
 SAMPLE_S = 5.0
+DRAINED_WITHIN_S = 1200.0
+"""A crowded machine may have fallen behind."""
 SETTLED_WITHIN_S = 300.0
 RULES = (
     Rule("memory.rabbitmq", "flat", share=0.15, at_least=20 * MB, unit="MB"),
@@ -80,6 +83,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=Path("var/soak"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a long run is often stopped so: everything ends with it
     with tempfile.TemporaryDirectory(prefix="order-bus-soak-") as data:
         shop = Shop(Parts(paper=arguments.paper), Path(data))
         try:
@@ -109,9 +113,20 @@ def soak(shop: Shop, recorder: Recorder, seconds: float, rate: float) -> Count:
             time.sleep(SAMPLE_S)
             sampler.sample()
             auditor.probe.look()  # its queue is no part of the product: it shall not grow
-    auditor.settle(customers, SETTLED_WITHIN_S)
     sampler.close()
+    _drain(shop)
+    auditor.settle(customers, SETTLED_WITHIN_S)
     return auditor.count(customers)
+
+
+def _drain(shop: Shop) -> None:
+    """Wait until the departments have done what waits in their queues, without asking often."""
+    deadline = time.monotonic() + DRAINED_WITHIN_S
+    names = ("orders", *shop.parts.departments)
+    while any(q.get("messages", 0) for q in shop.broker.management.queues() if q["name"] in names):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {DRAINED_WITHIN_S:g} s: the departments' queues are empty")
+        time.sleep(2)
 
 
 class Sampler:
