@@ -3,6 +3,7 @@
 `python -m tests.faults.table` renews the table in the document from what `make test-faults` has counted.
 """
 
+import fcntl
 import json
 import re
 import sys
@@ -43,9 +44,11 @@ def add(row: dict[str, Any], outcome: str, counts: Mapping[str, int], reason: st
 
 def merge(rows: list[dict[str, Any]], file: Path = RESULTS) -> list[dict[str, Any]]:
     """All rows known, with these in place of earlier ones of the same scenario and broker; written to the file."""
-    known = {_key(row): row for row in _read(file)} | {_key(row): row for row in rows}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(sorted(known.values(), key=_key), indent=1, ensure_ascii=False) + "\n")
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # suites may end at the same time
+        known = {_key(row): row for row in _read(file)} | {_key(row): row for row in rows}
+        file.write_text(json.dumps(sorted(known.values(), key=_key), indent=1, ensure_ascii=False) + "\n")
     return sorted(known.values(), key=_key)
 
 
