@@ -142,6 +142,46 @@ def test_deleted_binding_of_a_retry_tier_is_made_again_by_who_may(
     assert broker.bindings("retry.1s") == {("retry.1s", "#")}
 
 
+def test_what_all_share_lost_is_waited_for_and_all_goes_on_when_it_stands_again(
+    broker: Broker, start_probe: Any, reports: Reports
+) -> None:
+    """A department may not declare it; its own queues and bindings it makes again."""
+    probe = start_probe()
+    retried, parked = an_event(), an_event()
+    probe.script(retried.subject, ["transient"], ["done"])
+    probe.script(parked.subject, ["permanent"])
+    probe.wait_ready()
+    with broker.channel() as channel:
+        for exchange in ("dead", "departments", "events"):
+            channel.exchange_delete(exchange)
+        for queue in ("retry.1s", "probe"):
+            channel.queue_delete(queue)
+    wait_until(lambda: "run bus topology declare" in probe.output(), 30)
+    assert probe.get("/readyz")[0] == 503
+    broker.declare_shared()
+    reports = Reports(broker)
+    probe.wait_ready()
+    for event in (retried, parked):
+        broker.publish(event, "order.created.north")
+    wait_until(lambda: reports.of(retried.subject) == ["waiting", "done"], 30)
+    wait_until(lambda: broker.depth("probe.dead") == 1, 30)
+
+
+def test_exchange_declared_anew_while_nothing_flows_passes_events_on_again(broker: Broker, start_probe: Any) -> None:
+    """No consumer is cancelled for it, and no publish fails: the archive's binding alone confirms what is published."""
+    broker.declare_shared()
+    start_probe(confirm_timeout_s=1).wait_ready()
+    bindings = broker.bindings("probe")
+    with broker.channel() as channel:
+        channel.exchange_delete(topology.EVENTS)
+    broker.declare_shared()
+    wait_until(lambda: broker.bindings("probe") == bindings, 20)
+    reports = Reports(broker)
+    event = an_event()
+    broker.publish(event, "order.created.north")
+    wait_until(lambda: reports.of(event.subject) == ["done"], 20)
+
+
 def test_department_that_may_not_report_pauses_and_parks_nothing(broker: Broker, start_probe: Any) -> None:
     broker.declare_shared()
     mute = replace(rights.of("probe").topic[0], write=r"^department\.joined\.probe$")

@@ -99,7 +99,13 @@ class Connection:
 
     def _session_settings(self) -> SessionSettings:
         s = self._settings
-        return SessionSettings(self._name, s.heartbeat_s, s.confirm_timeout_s, Path(s.amqp_ca) if s.amqp_ca else None)
+        return SessionSettings(
+            queue=self._name,
+            bindings=topology.department(self._name, self._handlers.patterns).bindings,
+            heartbeat_s=s.heartbeat_s,
+            confirm_timeout_s=s.confirm_timeout_s,
+            ca=Path(s.amqp_ca) if s.amqp_ca else None,
+        )
 
     def _open(self, session: Session, must_declare: bool) -> bool:
         try:

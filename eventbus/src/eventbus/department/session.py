@@ -19,6 +19,7 @@ from eventbus.department.acks import Acks
 from eventbus.department.link import Endpoint, Link, LinkDownError
 from eventbus.department.messages import Outgoing
 from eventbus.department.publisher import Publisher, RefusedError, UnroutableError
+from eventbus.topology import Binding
 
 ACK_DELAY_S = 0.002
 INSIST_PAUSE_S = 0.2
@@ -34,6 +35,8 @@ class SessionSettings:
     """What a session needs to know. Times in seconds."""
 
     queue: str
+    bindings: tuple[Binding, ...]
+    """The department's own, bound again every `confirm_timeout_s`: AMQP cannot ask whether they stand."""
     heartbeat_s: int
     confirm_timeout_s: float
     ca: Path | None
@@ -72,6 +75,8 @@ class Session:
         self.consuming = self._link("consume")
         self.publishing = self._link("publish")
         self._publisher: Publisher | None = None
+        self._binding: Any = None
+        self._bound_at = monotonic()
 
     def _link(self, purpose: str) -> Link:
         def blocked(on: bool) -> None:
@@ -99,6 +104,8 @@ class Session:
             if prepare is not None:
                 with eventlet.Timeout(60, LinkDownError("declaring took longer than 60 s")):
                     prepare(self.consuming.channel)
+            # of their own channel: while a node of the cluster is silent a binding hangs, and would hold up deliveries
+            self._binding = self.consuming.connection.channel()
             self.publishing.open()
             self.publishing.channel.confirm_select()
         except BaseException:
@@ -229,12 +236,23 @@ class Session:
             eventlet.sleep(min(1.0, self._settings.confirm_timeout_s / 4))
             if self.error is not None:
                 return
+            if monotonic() - self._bound_at > self._settings.confirm_timeout_s:
+                self._bound_at = monotonic()
+                with contextlib.suppress(LinkDownError):  # the link has told this session
+                    self._bind_again()
             silent_s = self._publisher.silent_s() if self._publisher else 0.0
             if not self.blocked and silent_s > self._settings.confirm_timeout_s:
                 self.fail(LinkDownError(f"{self.endpoint} has confirmed nothing for {silent_s:.0f} s"))
             elif self._tag is not None:
                 with contextlib.suppress(LinkDownError):  # the link has told this session
                     self._ask_queue_state()
+
+    def _bind_again(self) -> None:
+        """An exchange that was deleted and declared anew passes nothing on, and nothing else would tell. Where it is
+        missing the broker closes the channel, and the next session declares."""
+        for binding in self._settings.bindings:
+            arguments: tuple[Any, ...] = (0, binding.queue, binding.exchange, binding.routing_key, True, {})
+            self.consuming.send(self._binding.send_method, spec.Queue.Bind, "BsssbF", arguments)
 
     def _ask_queue_state(self) -> None:
         now = monotonic()
