@@ -88,6 +88,26 @@ def test_what_is_wrong_is_one_line_with_file_key_expected_and_got(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "port: !!timestamp x",
+        "port: !!bool x",
+        'port: !!int ""',
+        "port: &a [*a]",
+        "[" * 1000,
+        "port: ${A:" + "${A:" * 9000,
+    ],
+    ids=["timestamp", "bool", "int", "itself", "brackets", "variables"],
+)
+def test_yaml_that_breaks_its_own_reader_is_one_line(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="expected") as wrong:
+        load(Example, file, {})
+    assert str(wrong.value).startswith(str(file))
+    assert "\n" not in str(wrong.value)
+
+
 def test_missing_file_is_one_line(file: Path) -> None:
     with pytest.raises(SettingsError, match="expected a readable YAML file, got: No such file"):
         load(Example, file, {})

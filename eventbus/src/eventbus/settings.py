@@ -54,15 +54,28 @@ def load(model: type[SettingsT], path: Path, environ: Mapping[str, str] = os.env
     Raises:
         SettingsError: the file is missing or not YAML, a variable without default is unset, or a value does not fit.
     """
+    document = _document(path)
+    try:
+        values = _substituted(document, "", path, environ)
+    except RecursionError:
+        raise SettingsError(f"{path}: expected settings of moderate depth, got endless nesting") from None
+    return validated(model, values, path)
+
+
+def _document(path: Path) -> dict[Any, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: expected a readable YAML file, got: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date like 1710-10-00
         raise SettingsError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from error
+    except (LookupError, AttributeError, TypeError) as error:  # of PyYAML, for `!!bool x`, `!!timestamp x` and the like
+        raise SettingsError(f"{path}: expected YAML, got a value that is not of its tag's type") from error
+    except RecursionError:
+        raise SettingsError(f"{path}: expected YAML of moderate depth, got endless nesting") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: expected a mapping of settings, got: {type(document).__name__}")
-    return validated(model, _substituted(document, "", path, environ), path)
+    return document
 
 
 def validated(model: type[SettingsT], document: Any, path: Path) -> SettingsT:
