@@ -21,8 +21,8 @@ from eventbus.topology import (
     EVENTS,
     TIER_NAMES,
     UNCLAIMED,
-    Topology,
     shared,
+    shared_names,
 )
 
 RELAY = "orders-relay"
@@ -132,7 +132,7 @@ def topology() -> Rights:
     read = {binding.exchange for binding in objects.bindings} | {*dead_lettering, *alternate}
     topics = [e.name for e in objects.exchanges if e.type == "topic" and e.name in write | read]
     return Rights(
-        configure=_one_of(_names(objects)),
+        configure=_one_of(shared_names()),
         write=_one_of(write),
         read=_one_of(read),
         topic=tuple(TopicRight(name, write=NOTHING, read="^#$") for name in topics),
@@ -169,10 +169,6 @@ def _department(name: str, *, says: tuple[str, ...], hears: str) -> Rights:
     )
 
 
-def _names(objects: Topology) -> set[str]:
-    return {exchange.name for exchange in objects.exchanges} | {queue.name for queue in objects.queues}
-
-
 def _one_of(names: Iterable[str]) -> str:
     return f"^{_either([re.escape(name) for name in sorted(names)])}$"
 
@@ -183,5 +179,4 @@ def _either(patterns: Iterable[str]) -> str:
 
 
 _DLX, _ALTERNATE = "x-dead-letter-exchange", "alternate-exchange"
-_SHARED_NAMES = frozenset(filter(is_department, _names(shared())))
-"""A department of such a name would own an object that all share."""
+_SHARED_NAMES = frozenset(filter(is_department, shared_names()))

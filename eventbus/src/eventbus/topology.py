@@ -138,6 +138,12 @@ def shared(tiers_s: tuple[float, ...] = TIERS_S, archive_bytes_max: int = ARCHIV
     )
 
 
+def shared_names() -> frozenset[str]:
+    """Names of the exchanges and queues that all share. A department of such a name would own what is everybody's."""
+    objects = shared()
+    return frozenset(exchange.name for exchange in objects.exchanges) | {queue.name for queue in objects.queues}
+
+
 def dead_queue(department: str) -> str:
     """The name of the department's queue of parked messages."""
     return f"{department}.dead"

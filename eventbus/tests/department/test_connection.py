@@ -211,6 +211,24 @@ def test_sigterm_runs_nothing_that_it_gives_back(broker: Broker, start_probe: An
     wait_until(lambda: broker.depth("probe") == 3)
 
 
+def test_sigterm_finishes_what_was_delivered_and_waits_for_a_worker(
+    broker: Broker, start_probe: Any, reports: Reports
+) -> None:
+    probe = start_probe(max_workers=1, prefetch=5)
+    warm_up, events = an_event(), [an_event() for _ in range(5)]
+    for event in events:
+        probe.script(event.subject, ["sleep", 0.4])
+    probe.wait_ready()
+    broker.publish(warm_up, "order.created.north")
+    wait_until(lambda: reports.of(warm_up.subject))
+    broker.publish_all((event, "order.created.north") for event in events)
+    wait_until(lambda: sum(probe.calls(event.subject) for event in events) == 1)
+    wait_until(lambda: broker.depth("probe") == 0)
+    assert probe.stop() == 0
+    assert all(reports.of(event.subject) == ["done"] for event in events)
+    assert broker.depth("probe") == 0
+
+
 def test_sigterm_finishes_what_is_in_hand_and_redelivers_nothing(
     broker: Broker, start_probe: Any, reports: Reports
 ) -> None:

@@ -50,7 +50,7 @@ def test_configured_patterns_replace_the_handlers_own(broker: Broker, start_prob
 
 
 def _refusal(probe: Any) -> str:
-    assert probe.process.wait(20) == 78
+    assert probe.process.wait(60) == 78
     lines = [line for line in probe.output().splitlines() if line.startswith("configuration: ")]
     assert len(lines) == 1
     assert "Traceback" not in probe.output()
@@ -74,6 +74,7 @@ def test_refused_login_is_one_line_and_exit_78(broker: Broker, start_probe: Any)
     ("settings", "expected"),
     [
         ({"department": "orders"}, "department: expected another name than orders"),
+        ({"department": "unclaimed"}, "department: expected another name: what all share on the broker has that one"),
         ({"department": "Print Room"}, "department: expected a department's name"),
         ({"amqp_url": "http://localhost"}, "amqp_url: expected amqp://"),
         ({"max_workers": "many"}, "max_workers: expected a valid integer"),

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from eventbus.contract.routing import check_pattern, is_department
 from eventbus.settings import Settings
-from eventbus.topology import ARCHIVE_BYTES_MAX, TIERS_S
+from eventbus.topology import ARCHIVE_BYTES_MAX, TIERS_S, shared_names
 
 
 def comma_separated(value: Any) -> Any:
@@ -60,6 +60,8 @@ class DepartmentSettings(Settings):
     def _name(cls, value: str) -> str:
         if not is_department(value):
             raise ValueError("a department's name: a letter, then letters, digits or _, 32 at most, lower case")
+        if value in shared_names():
+            raise ValueError("another name: what all share on the broker has that one")
         return value
 
     @field_validator("amqp_url")
