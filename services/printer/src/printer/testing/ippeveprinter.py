@@ -23,7 +23,7 @@ IPPEVEPRINTER = shutil.which("ippeveprinter", path=f"{os.environ.get('PATH', '')
 
 PRINT_COMMAND = """#!/bin/sh
 for file; do :; done
-while [ -e {folder}/hold ]; do sleep 0.02; done
+while [ -e {folder}/hold ]; do : > {folder}/held; sleep 0.02; done
 for abort in {folder}/abort.*; do [ -e "$abort" ] && rm "$abort" && exit 1; done
 case "$(tail -c 8 "$file")" in *%%EOF*) ;; *) exit 1;; esac
 paper={folder}/papers/"$IPP_JOB_NAME"."$$"
@@ -97,6 +97,11 @@ class IppEvePrinter:
         os.killpg(self._process.pid, signal.SIGCONT)
 
     @property
+    def holds_job(self) -> bool:
+        """Whether a document has arrived since `hold` that is not on paper."""
+        return (self.folder / "held").exists()
+
+    @property
     def aborts_left(self) -> int:
         """How many more jobs it will abort."""
         return len(list(self.folder.glob("abort.*")))
@@ -112,6 +117,7 @@ class IppEvePrinter:
 
     def hold(self) -> None:
         """Print nothing until `go_on`."""
+        (self.folder / "held").unlink(missing_ok=True)
         (self.folder / "hold").touch()
 
     def go_on(self) -> None:
