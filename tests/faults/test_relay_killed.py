@@ -44,8 +44,7 @@ def test_relay_killed_at_a_crash_point(run: Run, point: str) -> None:
     relay.restart(crash=CrashPoint(crash.at, crash.when, call=run.rng.randint(1, 3))).wait_ready()
     with run.customers.placing(RATE):
         wait_until(lambda: len(relay.exit_codes) >= died, 60, f"{relay.name} died: {point}")
-        before = len(run.customers.accepted)
-        wait_until(lambda: len(run.customers.accepted) > before + 10, 60, "orders go on")
+        run.customers.wait_placed(10)
     assert relay.exit_codes[-1] == -9
     run.assert_kept()
 
@@ -54,9 +53,7 @@ def test_relays_killed_at_random(run: Run) -> None:
     """`kill -9` of relays at random moments, all of them at once among them"""
     with run.customers.placing(RATE):
         for count in (1, 2, RELAYS):
-            before = len(run.customers.accepted)
-            more = run.rng.randint(5, 25)
-            wait_until(lambda before=before, more=more: len(run.customers.accepted) > before + more, 60, "orders")
+            run.customers.wait_placed(run.rng.randint(5, 25))
             for relay in run.rng.sample(run.shop.all("relay"), count):
                 relay.kill()
     run.assert_kept()
@@ -85,10 +82,9 @@ def test_relay_frozen_at_random(run: Run) -> None:
     relay = run.rng.choice(run.shop.all("relay"))
     try:
         with run.customers.placing(RATE):
-            wait_until(lambda: len(run.customers.accepted) > run.rng.randint(5, 30), 60, "orders under way")
+            run.customers.wait_placed(run.rng.randint(5, 30))
             relay.freeze()
-            before = len(run.customers.accepted)
-            wait_until(lambda: len(run.customers.accepted) > before + 30, 60, "orders go on")
+            run.customers.wait_placed(30)
         wait_until(lambda: unsent(run.shop) == 0, 60, "the other relays have sent everything")
         assert _stands_still(relay)
     finally:

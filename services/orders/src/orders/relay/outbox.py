@@ -1,7 +1,8 @@
 """The outbox as the relay sees it: claims on rows, on PostgreSQL and on SQLite.
 
-Each claim begins at the oldest row: ids become visible out of order (a transaction may commit late), so whoever
-remembers the last id misses rows. What is in flight already is left out: by its lock on PostgreSQL, and by its id,
+Claims begin at the oldest row, again and again: ids become visible out of order (a transaction may commit late), so
+whoever remembers the last id misses rows. On PostgreSQL those in between leave out what was sent long ago (`floor.py`).
+What is in flight already is left out: by its lock on PostgreSQL, and by its id,
 which this process remembers, where no lock protects it.
 """
 
@@ -19,6 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine
 
 from orders.relay.batch import Row
+from orders.relay.floor import Floor
 from orders.store.tables import outbox
 from orders.store.watchdog import Watchdog
 
@@ -138,6 +140,7 @@ class PostgreSQLOutbox:
             connect_args={"options": " ".join(f"-c {name}={value}" for name, value in timeouts.items())},
         )
         self.in_hand = _InHand()
+        self._floor = Floor()
         self.watchdog = Watchdog(ANSWER_TIMEOUT_S)
 
     def claim(self, limit: int, *, without_keys: Sequence[str] = (), only_key: str | None = None) -> "PostgreSQLClaim":
@@ -146,8 +149,14 @@ class PostgreSQLOutbox:
         connection = self.engine.connect()
 
         def rows_without(ids: list[int]) -> Sequence[Row]:
+            wanted = query.where(sa.not_(_is_any(ids))) if ids else query
+            if only_key is None:  # rows of a key that was refused for a while are old
+                wanted = wanted.where(outbox.c.id > self._floor.take())
             with self.watchdog.guard(connection):
-                return _rows(connection.execute(query.where(sa.not_(_is_any(ids))) if ids else query))
+                rows = _rows(connection.execute(wanted))
+            if rows and only_key is None:
+                self._floor.found(rows[0].id)
+            return rows
 
         try:
             rows = self.in_hand.select(rows_without)
