@@ -44,8 +44,12 @@ log = get_logger(__name__)
 
 GIVE_BACK_PAUSE_S = 5.0
 HUB_LAG_SAMPLE_S = 0.1
+CANCEL_S = 3.0
+"""The broker may take so long to answer that a consumer is cancelled."""
 ARRIVED_TWICE = 2
 """From this delivery count on, the message has been in hand when a worker died or lost its connection."""
+DELIVERIES_BESIDE_MAX = 2 * CRASH_DELIVERIES_MAX
+"""So often a message may come among others, of which each may be the one that kills. The broker's own limit is 20."""
 
 
 class Bus(SharedExtension):
@@ -169,10 +173,8 @@ class Bus(SharedExtension):
                 self._aside(self.settle, delivery, error)
 
     def _dispatch(self, delivery: Delivery) -> None:
-        if delivery.session.error is not None:
+        if delivery.session.error is not None or delivery.settled:  # settled: a drain has given it back
             self._forget(delivery)
-        elif self.draining:
-            self.release(delivery)
         elif self._kills_workers(delivery):
             self._aside(self.settle, delivery, CrashedVerdict(f"delivered {delivery.times_delivered} times unsettled"))
         elif tier := hop(delivery.headers.not_before, now(), self.settings.tier_seconds):
@@ -183,13 +185,15 @@ class Bus(SharedExtension):
             self._begin(delivery)
 
     def _kills_workers(self, delivery: Delivery) -> bool:
-        """Slow start: after a reconnect events come one at a time, so that only the one that kills is counted."""
-        if not self._slow:
-            return False
+        """Slow start: after a reconnect events come one at a time, so that only the one that kills is counted.
+
+        One that takes a while to kill goes from worker to worker, and to some that are past their slow start.
+        """
+        times = delivery.times_delivered
         # in a later life of this process the count is of lost connections: it has not died of the message
-        if self.connection.first_life and delivery.times_delivered >= CRASH_DELIVERIES_MAX:
+        if self.connection.first_life and times >= (CRASH_DELIVERIES_MAX if self._slow else DELIVERIES_BESIDE_MAX):
             return True
-        if delivery.times_delivered < ARRIVED_TWICE:
+        if self._slow and times < ARRIVED_TWICE:
             self._slow = False
             self.reconcile()
         return False
@@ -263,7 +267,8 @@ class Bus(SharedExtension):
     # ending
 
     def drain(self) -> None:
-        """Stop taking events, finish those in hand, give the rest back. The first caller does it, others wait."""
+        """Stop taking events, finish what was delivered, give back what that takes too long for. The first caller does
+        it, others wait."""
         if self._drained is not None:
             self._drained.wait()
             return
@@ -273,14 +278,21 @@ class Bus(SharedExtension):
         try:
             self.reconcile()
             eventlet.spawn(self.handlers.cut_batches)  # may wait for a worker
-            deadline = monotonic() + self.settings.drain_s
-            while self.in_hand and monotonic() < deadline:
+            begun_at = monotonic()
+            deadline = begun_at + self.settings.drain_s
+            while monotonic() < deadline and (self.in_hand or self._may_deliver(begun_at)):
                 eventlet.sleep(0.01)
             self._give_up_workers()
             if self.connection.session is not None:
                 self.connection.session.flush()
         finally:
             self._drained.send(None)
+
+    def _may_deliver(self, since: float) -> bool:
+        """Whether the broker may still send what it sent before it read of the cancel: closed over that, it would be
+        delivered again."""
+        session = self.connection.session
+        return session is not None and session.is_cancelling and monotonic() - since < CANCEL_S
 
     def _give_up_workers(self) -> None:
         for context, worker in list(self.container._worker_threads.items()):

@@ -69,6 +69,7 @@ class Session:
         self._prefetch = 0
         self._consumers = 0
         self._tag: str | None = None
+        self._cancelling: set[str] = set()
         self._delivered_at = monotonic()
         self._asked_at: float | None = None
         self._suspicions = 0
@@ -113,6 +114,7 @@ class Session:
             raise
         self._publisher = Publisher(self.publishing)
         self.consuming.channel._callbacks[spec.Queue.DeclareOk] = self._on_queue_state
+        self.consuming.channel._callbacks[spec.Basic.CancelOk] = self._on_cancelled
 
     def start(self, spawn: Callable[[Callable[[], None]], Any]) -> None:
         """Start reading, heartbeats and the watch on progress."""
@@ -160,10 +162,20 @@ class Session:
         self.consuming.send(channel.send_method, spec.Basic.Consume, "BssbbbbF", arguments)
 
     def cancel(self) -> None:
-        """Let no more deliveries come. Those on the way still do, so the tag's callback stays."""
+        """Let no more deliveries come. Those on the way still do, so the tag's callback stays until the answer."""
         if self._tag is not None:
             tag, self._tag = self._tag, None
-            self.consuming.send(self.consuming.channel.send_method, spec.Basic.Cancel, "sb", (tag, True))
+            self._cancelling.add(tag)
+            self.consuming.send(self.consuming.channel.send_method, spec.Basic.Cancel, "sb", (tag, False))
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether deliveries of a cancelled consumer may still be on the way."""
+        return self.error is None and bool(self._cancelling)
+
+    def _on_cancelled(self, tag: str) -> None:
+        self._cancelling.discard(tag)
+        self.consuming.channel.callbacks.pop(tag, None)
 
     def _deliver(self, message: Any) -> None:
         self._delivered_at = monotonic()
