@@ -29,8 +29,9 @@ SETTINGS: Mapping[str, object] = {
     "cluster_formation.randomized_startup_delay_range.max": 1,
     "cluster_partition_handling": "pause_minority",
     "queue_leader_locator": "balanced",
-    "net_ticktime": 5,  # 10 in production
 }
+ERLANG = "-kernel net_ticktime 5 -kernel net_setuptime 2"
+"""How long a silent node counts as alive, and how long one tries to reach it, seconds: 10 and 2 in production."""
 
 
 class Cluster:
@@ -48,7 +49,9 @@ class Cluster:
             directory.mkdir(mode=0o700, parents=True)
             (directory / ".erlang.cookie").write_text(cookie)
             (directory / ".erlang.cookie").chmod(0o400)
-            node = PrivateNode(directory, name=name, password=password, settings={**SETTINGS, **members, **settings})
+            node = PrivateNode(
+                directory, name=name, password=password, settings={**SETTINGS, **members, **settings}, erlang=ERLANG
+            )
             node.prepare()
             self.nodes.append(node)
 

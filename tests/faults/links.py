@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from urllib.parse import quote
 
+import requests
 from eventbus.testing.waiting import wait_until
 
 from .program import Program
@@ -50,6 +52,19 @@ def wait_lost(programs: list[Program], before: dict[str, float]) -> None:
 def wait_up(programs: list[Program]) -> None:
     """Wait until each is connected."""
     wait_each(programs, is_up, "is connected")
+
+
+def close_connections(shop: Shop) -> None:
+    """As the button of the management page does."""
+    count = sum(1 if program in shop.all("relay") else 2 for program in connected(shop))
+    listed = wait_until(
+        lambda: found if len(found := shop.broker.management.connections()) >= count else None,
+        60,
+        "the management API lists all connections",
+    )
+    for connection in listed or ():
+        url = f"{shop.node.management_url}/api/connections/{quote(connection['name'], safe='')}"
+        assert requests.delete(url, timeout=10).status_code in (204, 404)
 
 
 @contextmanager

@@ -96,6 +96,8 @@ class PrivateNode:
         name: Erlang's, of this node. With a dot in its host it is a long one.
         password: of the user; None: one of the node's own. A cluster's users are those of the node that started first.
         settings: more lines of rabbitmq.conf.
+        erlang: more arguments of the Erlang machine. What concerns its connections to other nodes must stand here: they
+            are up before rabbitmq.conf is read.
     """
 
     def __init__(
@@ -106,12 +108,14 @@ class PrivateNode:
         name: str = f"{_USER}@localhost",
         password: str | None = None,
         settings: Mapping[str, object] = MappingProxyType({}),
+        erlang: str = "",
     ) -> None:
         self.directory = Path(directory).absolute()
         self.name = name
         self._server = server
         self._password = password
         self._settings = settings
+        self._erlang = erlang
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -337,7 +341,7 @@ class PrivateNode:
         is_long = "." in self.name.partition("@")[2]
         erlang = (
             f"-noinput {'-name' if is_long else '-sname'} {self.name} -start_epmd false"
-            f" -erl_epmd_port {state.distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}}"
+            f" -erl_epmd_port {state.distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}} {self._erlang}"
         )
         return kept | {
             "HOME": str(here),  # where Erlang looks for the cookie

@@ -19,6 +19,8 @@ from orders.relay.metrics import RelayMetrics
 
 BACK_OFF_MIN_S = 0.1
 BACK_OFF_MAX_S = 2.0
+REBIND_TIMES = 3
+"""A department binds its queue again every `confirm_timeout_s`, if it has not lost its connection and comes back."""
 NOT_FOUND = 404
 PERSISTENT = 2
 APP_ID = "orders"
@@ -67,6 +69,8 @@ class Link:
         self._prepare = prepare
         self._on_open, self._on_shut, self._on_answer, self._on_returned = on_open, on_shut, on_answer, on_return
         self._prepared = False
+        self._stood = False
+        self._gone = False  # the exchange, that stood before: with it went the bindings of all departments
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None  # while it takes messages
         self._blocked = False
@@ -135,9 +139,19 @@ class Link:
         channel.exchange_declare(EVENTS, passive=True, callback=lambda _: self._on_exchange(channel))
 
     def _on_exchange(self, channel: Channel) -> None:
-        channel.confirm_delivery(self._on_ack_or_nack, callback=lambda _: self._on_ready(channel))
+        wait_s = 0.0
+        if self._gone:  # what is published before they have bound again only the archive gets
+            wait_s = REBIND_TIMES * self._confirm_timeout_s
+            log.warning("exchange was deleted", waiting_s=wait_s, reason="departments have to bind their queues again")
+        self._heard_at = time.monotonic() + wait_s
+        self._loop.call_later(wait_s, lambda: self._confirm_from_now(channel))
+
+    def _confirm_from_now(self, channel: Channel) -> None:
+        if channel.is_open:
+            channel.confirm_delivery(self._on_ack_or_nack, callback=lambda _: self._on_ready(channel))
 
     def _on_ready(self, channel: Channel) -> None:
+        self._stood, self._gone = True, False
         self._channel = channel
         self._next_tag = self._oldest_tag = 1
         self._unconfirmed.clear()
@@ -255,6 +269,7 @@ class Link:
         if channel.connection.is_open and self._on_closed is None:
             if getattr(reason, "reply_code", None) == NOT_FOUND:
                 self._prepared = False  # the exchange is gone: make it again
+                self._gone = self._stood and f"'{EVENTS}'" in str(reason)
             self._abort(f"channel closed: {reason}")
 
     def _on_lost(self, _connection: SelectConnection, reason: Exception | str) -> None:
