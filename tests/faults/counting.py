@@ -18,7 +18,7 @@ from .customers import Customers
 from .shop import Shop, wait_quiet_queues
 
 FINAL = ("done", "attention")
-SETTLED_WITHIN_S = 90.0
+SETTLED_WITHIN_S = 180.0
 
 
 @dataclass

@@ -40,6 +40,10 @@ class Customers:
     def numbers(self) -> list[str]:
         return list(self.accepted.values())
 
+    def send_to(self, gateways: Callable[[], Sequence[str]]) -> None:
+        """From now on they go to one of the URLs that this returns at each attempt."""
+        self._gateways = gateways
+
     def place(self, count: int) -> None:
         """Place that many orders, several at a time; returns when each is accepted.
 

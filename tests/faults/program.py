@@ -20,8 +20,8 @@ from eventbus.testing.waiting import wait_until
 
 from .crash import CrashPoint
 
-START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 60.0
+START_DEADLINE_S = 120.0
+STOP_DEADLINE_S = 120.0
 _HERE = Path(__file__).parent
 KILLED = -signal.SIGKILL
 
