@@ -50,7 +50,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = url.replace(f":{target['port']}/", f":{self._listener.getsockname()[1]}/")
         self.trouble: str | None = None
-        """What happens to the next statement that stores orders: `cut_before`, `cut_after` or `freeze`."""
+        """What happens to the next statement that stores orders: `cut_before`, `cut_after`, `panic` or `freeze`."""
         self.troubles: list[str] = []
         """What has happened."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -79,11 +79,12 @@ class Proxy:
                 self.trouble = None
             if trouble == "cut_before":
                 break
-            if trouble in ("cut_after", "freeze"):
+            if trouble:
                 frozen.set()
             server.sendall(data)
-            if trouble == "cut_after":
+            if trouble in ("cut_after", "panic"):
                 _received(server)  # the reply: it is committed
+                client.sendall(_PANIC if trouble == "panic" else b"")
                 break
         client.close()
         server.close()
@@ -100,6 +101,11 @@ class Proxy:
                 client.sendall(data)
             except (OSError, ValueError):
                 return
+
+
+# what a server says when its disk is full and it cannot write its log any more; what was written stands all the same
+_PANIC_FIELDS = b"SPANIC\0VPANIC\0C53100\0Mcould not write to file\0\0"
+_PANIC = b"E" + (len(_PANIC_FIELDS) + 4).to_bytes(4) + _PANIC_FIELDS
 
 
 def _received(connection: socket.socket) -> bytes:
@@ -229,7 +235,7 @@ def test_failure_while_a_taken_number_is_replaced_stores_nothing_twice(
     assert rows(postgresql_url, COUNTS) == [(3, 3)]
 
 
-@pytest.mark.parametrize("trouble", ["cut_before", "cut_after", "freeze"])
+@pytest.mark.parametrize("trouble", ["cut_before", "cut_after", "panic", "freeze"])
 def test_connection_lost_in_a_commit_loses_and_doubles_nothing(
     proxy: Proxy, postgresql_url: str, rows: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from eventbus.contract import rfc3339
 from eventbus.logs import get_logger
@@ -54,6 +55,8 @@ _RUN_AGAIN = {
 }
 _BAD_ROW_CLASSES = ("22", "23")  # data exception, integrity constraint violation
 _UNKNOWN_CLASSES = ("08", "57")  # connection exception, operator intervention: may come after the commit
+_ENDS_SESSION = ("FATAL", "PANIC")
+"""So may these: a server that cannot write its log any more (disk full) finds the commit in it when it recovers."""
 
 _log = get_logger(__name__)
 
@@ -158,7 +161,8 @@ def _classified(error: sa.exc.DBAPIError) -> StoreError:
     reason = f"{type(error.orig).__name__} {state or ''}".strip()
     if state in _RUN_AGAIN:
         return RunAgainError(reason)
-    if state is None or state.startswith(_UNKNOWN_CLASSES):
+    severity = error.orig.diag.severity_nonlocalized if isinstance(error.orig, psycopg.Error) else None
+    if state is None or severity in _ENDS_SESSION or state.startswith(_UNKNOWN_CLASSES):
         return OutcomeUnknownError(reason)
     if state.startswith(_BAD_ROW_CLASSES):
         return BadRowError(reason)
