@@ -276,9 +276,11 @@ def test_exchange_deleted_is_made_again(
     sqlite_box: Any, broker: Broker, tapped: Tapped, start_relay: StartRelay
 ) -> None:
     tapped(broker)
-    start_relay(sqlite_box, broker.amqp_url).wait_ready()
+    relay = start_relay(sqlite_box, broker.amqp_url, confirm_timeout_s=1).wait_ready()
     with broker.channel() as channel:
         channel.exchange_delete(topology.EVENTS)
     sqlite_box.put()
 
     sqlite_box.wait_empty(30)
+    waited = relay.log("exchange was deleted")
+    assert [entry["waiting_s"] for entry in waited] == [3], "departments had time to bind their queues again"
