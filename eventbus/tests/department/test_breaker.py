@@ -119,3 +119,19 @@ def test_permanent_answer_to_a_probe_keeps_open_what_permanents_opened() -> None
     breaker.probe_started()
     breaker.learn("permanent", "mapping", probe=True)
     assert breaker.state == "open"
+
+
+def test_process_that_was_just_started_does_not_know_that_its_target_answers() -> None:
+    breaker = Breaker(Limits(failures=2), Clock())
+    breaker.learn("failure", "away", probe=False)
+    assert breaker.closed
+    assert not breaker.target_answers
+    breaker.learn("success", None, probe=False)
+    assert breaker.target_answers
+
+
+def test_target_that_was_given_up_answers_when_a_probe_succeeds() -> None:
+    breaker = half_opened(Clock())
+    assert not breaker.target_answers
+    breaker.learn("success", None, probe=True)
+    assert breaker.target_answers

@@ -201,9 +201,11 @@ def test_key_without_handler_goes_through_the_tiers_and_is_parked(
 
 def test_exhausted_after_its_time_is_parked(broker: Broker, start_probe: Any, reports: Reports) -> None:
     probe = start_probe(retry_for_s=1, breaker_failures=1000)
-    event = an_event()
+    event, other = an_event(), an_event()
     probe.script(event.subject, ["transient"])
     probe.wait_ready()
+    broker.publish(other, "order.created.north")
+    wait_until(lambda: reports.done([other]), 15, "another one is done")
     broker.publish(event, "order.created.north")
     parked = broker.wait_message("probe.dead", 15)
     assert parked.headers["bus-reason-class"] == "exhausted"

@@ -63,8 +63,9 @@ def test_transient_older_than_a_day_is_parked_as_exhausted() -> None:
     assert decision.report == "attention"
 
 
-def test_nothing_is_exhausted_while_the_breaker_is_not_closed() -> None:
-    decision = decide(Transient("away"), a_situation(9, 86400, breaker_closed=False), POLICY)
+@pytest.mark.parametrize("unknown", ["breaker_closed", "target_answers"])
+def test_nothing_is_exhausted_while_the_target_answers_nobody(unknown: str) -> None:
+    decision = decide(Transient("away"), a_situation(9, 86400, **{unknown: False}), POLICY)
     assert isinstance(decision.action, Retry)
 
 

@@ -34,6 +34,9 @@ class Breaker:
         self._permanents = 0
         self._open_s = limits.open_s
         self.state: State = "closed"
+        self.target_answers = False
+        """Whether the target was heard since it was last given up, or since the start: a process that has just been
+        started does not know that the target has been away for a day."""
         self.cause: Cause | None = None
         self.reason: str | None = None
         self.opens_until = 0.0
@@ -74,6 +77,7 @@ class Breaker:
         before = self.state
         match signal:
             case "success":
+                self.target_answers = True
                 self._failures = self._permanents = 0
                 if probe:
                     self._close()
@@ -93,6 +97,7 @@ class Breaker:
         return self.state != before
 
     def _permanent(self, reason: str | None, probe: bool) -> None:
+        self.target_answers = True
         self._failures = 0
         self._permanents += 1
         if probe and self.cause != "permanent":
@@ -106,6 +111,7 @@ class Breaker:
         again = self.state in ("half-open", "probing")
         self._open_s = min(self._open_s * 2, self._limits.open_max_s) if again else self._limits.open_s
         self.state, self.cause, self.reason = "open", cause, reason
+        self.target_answers = cause == "permanent"
         self.opens_until = self._clock() + self._open_s
 
     def _close(self) -> None:

@@ -95,6 +95,7 @@ class Situation:
         routing_key: the original one.
         now: the moment of the decision, with zone.
         breaker_closed: nothing is parked as exhausted while the breaker is not closed.
+        target_answers: the same until the target has answered somebody since the start: it may be away for long.
         paused_by_permanents: the breaker is not closed because of `Permanent` verdicts.
         luck: a random number from 0 to 1, for jitter.
     """
@@ -103,6 +104,7 @@ class Situation:
     routing_key: str
     now: datetime
     breaker_closed: bool = True
+    target_answers: bool = True
     paused_by_permanents: bool = False
     luck: float = 1.0
 
@@ -186,7 +188,8 @@ def _report_of_failure(headers: BusHeaders) -> State | None:
 def _is_exhausted(headers: BusHeaders, situation: Situation, policy: Policy) -> bool:
     assert headers.first_failed_at is not None
     age_s = (situation.now - headers.first_failed_at).total_seconds()
-    return situation.breaker_closed and age_s >= policy.retry_for_s
+    target_works = situation.breaker_closed and situation.target_answers
+    return target_works and age_s >= policy.retry_for_s
 
 
 def _transient(reason: str, situation: Situation, policy: Policy) -> Decision:

@@ -66,6 +66,7 @@ class Settler:
             routing_key=delivery.routing_key,
             now=now(),
             breaker_closed=self.breaker.closed,
+            target_answers=self.breaker.target_answers,
             paused_by_permanents=self.breaker.cause == "permanent" and not self.breaker.closed,
             luck=random.random(),  # noqa: S311 - jitter
         )
