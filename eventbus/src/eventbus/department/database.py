@@ -19,6 +19,9 @@ from eventbus.logs import get_logger
 log = get_logger(__name__)
 
 WAIT_S = 1.0
+IDLE_IN_TRANSACTION_S = 60
+"""PostgreSQL ends a session that does nothing in its transaction for so long: a worker that stands still would keep
+its rows locked, and with them every other worker waiting."""
 _PASSING = ("25", "53", "57", "58")
 """Classes of SQLSTATE: invalid transaction state (read-only among them), no resources, an operator, the system."""
 Result = TypeVar("Result")
@@ -98,6 +101,11 @@ class Database(DependencyProvider):
                 "pool_size": settings.max_workers,
                 "max_overflow": 5,
                 "pool_pre_ping": True,
+                # the second one: a worker that froze in the middle of an answer, which does not count as idle
+                "connect_args": {
+                    "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s"
+                    f" -c tcp_user_timeout={IDLE_IN_TRANSACTION_S}s"
+                },
             }
         )
         engine = database.create_engine(settings.database_url, application_name=settings.department, **options)
