@@ -38,6 +38,12 @@ def losses(program: Program) -> float:
     return program.metric(_LOST.get(_kind(program), "bus_link_generation"))
 
 
+def impatience(program: Program) -> int:
+    """How often it has given a connection up because nothing was confirmed on it."""
+    output = program.output()
+    return output.count("has confirmed nothing for") + output.count("no confirm for")
+
+
 def wait_each(programs: list[Program], condition: Callable[[Program], bool], what: str) -> None:
     """Wait until the condition holds for every program."""
     for program in programs:

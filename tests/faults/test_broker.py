@@ -9,7 +9,18 @@ from eventbus.testing.rabbitmqctl import rabbitmqctl
 from eventbus.testing.waiting import wait_until
 
 from .conftest import Run
-from .links import close_connections, connected, is_blocked, is_up, losses, no_restart, wait_each, wait_lost, wait_up
+from .links import (
+    close_connections,
+    connected,
+    impatience,
+    is_blocked,
+    is_up,
+    losses,
+    no_restart,
+    wait_each,
+    wait_lost,
+    wait_up,
+)
 from .parts import Parts
 from .shop import Shop
 
@@ -85,12 +96,12 @@ def test_broker_raises_an_alarm(run: Run, alarm: tuple[str, ...], end: tuple[str
     with no_restart(shop):
         try:
             with under_load(run):
-                before = {program.name: losses(program) for program in connected(shop)}
+                before = {program.name: impatience(program) for program in connected(shop)}
                 rabbitmqctl(shop.node, *alarm)
                 raised_at = time.monotonic()
             wait_each(shop.all("relay")[:1], is_blocked, "is blocked")
             wait_until(lambda: time.monotonic() > raised_at + 2 * CONFIRM_TIMEOUT_S, 60, "longer than a confirm takes")
-            assert {program.name: losses(program) for program in connected(shop)} == before, "blocked is not broken"
+            assert {program.name: impatience(program) for program in connected(shop)} == before, "blocked is not broken"
         finally:
             rabbitmqctl(shop.node, *end)
         wait_each(connected(shop), lambda program: not is_blocked(program), "may publish again")
