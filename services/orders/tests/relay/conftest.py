@@ -100,7 +100,7 @@ class RelayProcess:
 
     @property
     def url(self) -> str:
-        self._url = self._url or str(self.wait_log("relay started")["health"])
+        self._url = self._url or str(self.wait_log("relay started", 60)["health"])
         return self._url
 
     def status(self, page: str) -> int:
@@ -113,7 +113,7 @@ class RelayProcess:
         return None
 
     def wait_ready(self) -> "RelayProcess":
-        wait_until(lambda: self.status("/readyz") == 200, 30, "the relay is ready")
+        wait_until(lambda: self.status("/readyz") == 200, 60, "the relay is ready")
         return self
 
     def signal(self, number: signal.Signals) -> None:

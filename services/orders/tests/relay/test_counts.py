@@ -50,7 +50,7 @@ def test_30000_rows_take_at_most_70_claims_with_over_1000_messages_unconfirmed(
 
         relay.link._publish = counting  # type: ignore[method-assign]
 
-    relay_in_thread(box, broker.amqp_url, prepare)
+    relay_in_thread(box, broker.url_of("orders-relay"), prepare)
     box.wait_empty(60)
     wait_until(lambda: statements.seen["COMMIT"] >= statements.seen["DELETE"], 10, "the last commit is counted")
 
@@ -75,7 +75,7 @@ def test_idle_relay_asks_once_a_poll_however_many_threads_it_has(
 
         relay.work.hint = counting  # type: ignore[method-assign]
 
-    relay_in_thread(box, broker.amqp_url, prepare, poll_s=0.1, claims=8)
+    relay_in_thread(box, broker.url_of("orders-relay"), prepare, poll_s=0.1, claims=8)
     wait_until(lambda: statements.seen["SELECT"] >= 20, 20, "twenty polls")
 
     assert statements.seen["SELECT"] <= polls[0] + 2  # the two: the link opened, the session listened

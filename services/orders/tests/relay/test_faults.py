@@ -27,11 +27,11 @@ def test_killed_relay_loses_nothing_and_repeats_only_what_was_in_flight(
     queue = tapped(broker)
     put = box.put(4000)
     for left in (3500, 2000):
-        relay = start_relay(box, broker.amqp_url)
+        relay = start_relay(box, broker.url_of("orders-relay"))
         while len(box.event_ids()) > left:
             assert relay.process.poll() is None
         relay.kill()
-    start_relay(box, broker.amqp_url)
+    start_relay(box, broker.url_of("orders-relay"))
     box.wait_empty(30)
 
     seen = Counter(received(broker, queue))
@@ -43,8 +43,8 @@ def test_two_relays_share_the_rows(
     postgresql_box: Any, broker: Broker, tapped: Tapped, start_relay: StartRelay, received: Received
 ) -> None:
     queue = tapped(broker)
-    one = start_relay(postgresql_box, broker.amqp_url).wait_ready()
-    two = start_relay(postgresql_box, broker.amqp_url).wait_ready()
+    one = start_relay(postgresql_box, broker.url_of("orders-relay")).wait_ready()
+    two = start_relay(postgresql_box, broker.url_of("orders-relay")).wait_ready()
     put: list[str] = []
     while not (one.metric("relay_published_total") and two.metric("relay_published_total")):
         assert len(put) < 30_000, "one of the two does nothing"
@@ -58,8 +58,8 @@ def test_second_relay_of_a_sqlite_file_waits_and_takes_over(
     sqlite_box: Any, broker: Broker, tapped: Tapped, start_relay: StartRelay
 ) -> None:
     tapped(broker)
-    first = start_relay(sqlite_box, broker.amqp_url).wait_ready()
-    second = start_relay(sqlite_box, broker.amqp_url)
+    first = start_relay(sqlite_box, broker.url_of("orders-relay")).wait_ready()
+    second = start_relay(sqlite_box, broker.url_of("orders-relay"))
     second.wait_log("waiting for the other relay")
     assert second.status("/healthz") == 200
     assert second.status("/readyz") == 503
@@ -75,7 +75,8 @@ def test_frozen_relay_frees_its_rows_when_its_session_times_out(
     postgresql_box: Any, own_node: PrivateNode, own_broker: Broker, tapped: Tapped, start_relay: StartRelay
 ) -> None:
     tapped(own_broker)
-    frozen = start_relay(postgresql_box, own_broker.amqp_url, idle_in_transaction_s=1, confirm_timeout_s=100)
+    url = own_broker.url_of("orders-relay")
+    frozen = start_relay(postgresql_box, url, idle_in_transaction_s=1, confirm_timeout_s=100)
     frozen.wait_ready()
     own_node.pause()  # so that its claim is held open, waiting for confirms
     try:
@@ -84,7 +85,7 @@ def test_frozen_relay_frees_its_rows_when_its_session_times_out(
         frozen.signal(signal.SIGSTOP)
     finally:
         own_node.resume()
-    start_relay(postgresql_box, own_broker.amqp_url)
+    start_relay(postgresql_box, url)
 
     postgresql_box.wait_empty()
     frozen.signal(signal.SIGCONT)
@@ -107,7 +108,7 @@ def test_broker_stopped_and_started_everything_goes_out_without_a_restart(
     received: Received,
 ) -> None:
     queue = tapped(own_broker)
-    relay = start_relay(sqlite_box, own_broker.amqp_url).wait_ready()
+    relay = start_relay(sqlite_box, own_broker.url_of("orders-relay")).wait_ready()
     first = sqlite_box.put(10)
     sqlite_box.wait_empty()
     own_node.stop()
@@ -135,7 +136,8 @@ def test_silent_broker_is_dropped_and_the_next_host_taken(
     """A node that hangs keeps its connections open and confirms nothing."""
     for each in (own_broker, broker):
         tapped(each)
-    relay = start_relay(sqlite_box, f"{own_broker.amqp_url},{broker.amqp_url}", confirm_timeout_s=2).wait_ready()
+    urls = f"{own_broker.url_of('orders-relay')},{broker.url_of('orders-relay')}"
+    relay = start_relay(sqlite_box, urls, confirm_timeout_s=2).wait_ready()
     own_port = urlsplit(own_broker.amqp_url).port
 
     def is_on_own_node() -> bool:  # the hosts were shuffled: make it go on to the node that we may freeze
@@ -158,7 +160,9 @@ def test_memory_alarm_holds_the_rows_and_its_end_lets_them_go(
 ) -> None:
     queue = tapped(own_broker)
     # a transaction that waits for the broker is rolled back after half a second: the database would end it after one
-    relay = start_relay(box, own_broker.amqp_url, idle_in_transaction_s=1, confirm_timeout_s=2).wait_ready()
+    relay = start_relay(
+        box, own_broker.url_of("orders-relay"), idle_in_transaction_s=1, confirm_timeout_s=2
+    ).wait_ready()
     _memory_limit(own_node, "0.00001")
     try:
         put = box.put(100)
@@ -180,7 +184,7 @@ def test_sigterm_while_the_broker_blocks_exits_0_and_keeps_the_rows(
 ) -> None:
     """The broker does not even answer that the connection is closed."""
     tapped(own_broker)
-    relay = start_relay(sqlite_box, own_broker.amqp_url, drain_s=0.5).wait_ready()
+    relay = start_relay(sqlite_box, own_broker.url_of("orders-relay"), drain_s=0.5).wait_ready()
     _memory_limit(own_node, "0.00001")
     try:
         put = sqlite_box.put(10)
@@ -217,7 +221,7 @@ def test_database_sessions_ended_the_relay_goes_on(
     postgresql_box: Any, broker: Broker, tapped: Tapped, start_relay: StartRelay, received: Received
 ) -> None:
     queue = tapped(broker)
-    start_relay(postgresql_box, broker.amqp_url).wait_ready()
+    start_relay(postgresql_box, broker.url_of("orders-relay")).wait_ready()
     put = postgresql_box.put(3000)
     with postgresql_box.engine.connect() as connection:
         connection.execute(

@@ -35,7 +35,7 @@ def test_batch_queued_just_before_the_channel_closes_is_lost_and_the_relay_goes_
 
         relay.link._on_channel_closed = with_a_batch_in_the_queue  # type: ignore[method-assign]
 
-    relay = relay_in_thread(sqlite_box, broker.amqp_url, prepare)
+    relay = relay_in_thread(sqlite_box, broker.url_of("orders-relay"), prepare)
     put = sqlite_box.put(10)
     sqlite_box.wait_empty()
     _in_loop(relay, lambda channel: channel.exchange_declare("no-such-exchange", passive=True))
@@ -51,7 +51,7 @@ def test_publishing_that_raises_costs_the_link_and_no_row(
     sqlite_box: Any, broker: Broker, tapped: Tapped, relay_in_thread: Callable[..., Relay], received: Received
 ) -> None:
     queue = tapped(broker)
-    relay = relay_in_thread(sqlite_box, broker.amqp_url)
+    relay = relay_in_thread(sqlite_box, broker.url_of("orders-relay"))
     put = sqlite_box.put(10)
     sqlite_box.wait_empty()
 

@@ -1,12 +1,8 @@
 """Events that the broker refuses or has no queue for."""
 
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 from eventbus.testing import wait_until
 from eventbus.testing.broker import Broker
 
@@ -30,7 +26,7 @@ def test_nacked_rows_stay_and_go_out_when_there_is_room_while_others_flow(
 ) -> None:
     queue = tapped(broker)
     full = _full_queue(broker, "order.created.south")
-    relay = start_relay(box, broker.amqp_url).wait_ready()
+    relay = start_relay(box, broker.url_of("orders-relay")).wait_ready()
     south = box.put(1000, region="south")
     wait_until(lambda: relay.log("broker refuses events"), 20, "a nack")
     north = box.put(50, region="north")
@@ -57,7 +53,7 @@ def test_full_queue_gives_its_neighbours_few_copies(
     queue = tapped(broker)
     _full_queue(broker, "order.created.south")
     put = sqlite_box.put(2000, region="south")
-    relay = start_relay(sqlite_box, broker.amqp_url).wait_ready()
+    relay = start_relay(sqlite_box, broker.url_of("orders-relay")).wait_ready()
     wait_until(lambda: len(relay.log("broker refuses events")) >= 6, 30, "several refusals")
 
     copies = len(received(broker, queue))
@@ -71,7 +67,7 @@ def test_link_stays_up_while_keys_are_held(
     """A nack is an answer, and rows of a held key wait for their queue, not for the link."""
     tapped(broker)
     _full_queue(broker, "order.created.south")
-    relay = start_relay(sqlite_box, broker.amqp_url, progress_timeout_s=1.5, poll_s=0.1).wait_ready()
+    relay = start_relay(sqlite_box, broker.url_of("orders-relay"), progress_timeout_s=1.5, poll_s=0.1).wait_ready()
     sqlite_box.put(1000, region="south")
 
     wait_until(lambda: len(relay.log("broker refuses events")) >= 4, 30, "holds longer than the time-out")
@@ -120,36 +116,20 @@ def test_user_without_the_right_to_bind_keeps_unroutable_rows_until_a_queue_is_b
 ) -> None:
     """The broker returns them and then acks them: that ack is no sign of success."""
     broker.declare_shared()
-    with publishing_user(broker) as url:
-        relay = start_relay(sqlite_box, url).wait_ready()
-        with broker.channel() as channel:
-            channel.queue_unbind(topology.ARCHIVE_FEED, topology.EVENTS, "#")
-            channel.queue_declare("north", durable=True)
-            channel.queue_bind("north", topology.EVENTS, "*.*.north")
-        put = sqlite_box.put(3, region="south")
-        north = sqlite_box.put(3, region="north")
+    relay = start_relay(sqlite_box, broker.url_of("orders-relay")).wait_ready()
+    with broker.channel() as channel:
+        channel.queue_unbind(topology.ARCHIVE_FEED, topology.EVENTS, "#")
+        channel.queue_declare("north", durable=True)
+        channel.queue_bind("north", topology.EVENTS, "*.*.north")
+    put = sqlite_box.put(3, region="south")
+    north = sqlite_box.put(3, region="north")
 
-        wait_until(lambda: len(relay.log("broker refuses events")) >= 2, 20, "a probe comes back too")
-        wait_until(lambda: sqlite_box.event_ids() == put, 20, "the routable rows are gone, the others stay")
-        (told,) = relay.log("topology is incomplete")
-        assert told["reason"].endswith("run bus topology declare")
-        with broker.channel() as channel:
-            channel.queue_bind("north", topology.EVENTS, "#")
-        sqlite_box.wait_empty()
+    wait_until(lambda: len(relay.log("broker refuses events")) >= 2, 20, "a probe comes back too")
+    wait_until(lambda: sqlite_box.event_ids() == put, 20, "the routable rows are gone, the others stay")
+    (told,) = relay.log("topology is incomplete")
+    assert told["reason"].endswith("run bus topology declare")
+    with broker.channel() as channel:
+        channel.queue_bind("north", topology.EVENTS, "#")
+    sqlite_box.wait_empty()
 
     assert set(received(broker, "north")) == set(put + north)
-
-
-@contextmanager
-def publishing_user(broker: Broker) -> Iterator[str]:
-    """The AMQP URL of a user who may publish events and nothing else."""
-    name, password = f"relay-{secrets.token_hex(4)}", secrets.token_urlsafe(16)
-    api = f"{broker.management_url}/api"
-    requests.put(f"{api}/users/{name}", json={"password": password, "tags": ""}, timeout=10).raise_for_status()
-    rights = {"configure": "^$", "write": "^events$", "read": "^$"}
-    requests.put(f"{api}/permissions/{broker.vhost}/{name}", json=rights, timeout=10).raise_for_status()
-    parts = urlsplit(broker.amqp_url)
-    try:
-        yield parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
-    finally:
-        requests.delete(f"{api}/users/{name}", timeout=10).raise_for_status()

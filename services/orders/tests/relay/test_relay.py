@@ -17,7 +17,7 @@ def test_committed_rows_are_published_as_the_contract_says_and_deleted(
     box: Any, broker: Broker, tapped: Callable[[Broker], str], start_relay: Callable[..., Any]
 ) -> None:
     queue = tapped(broker)
-    start_relay(box, broker.amqp_url).wait_ready()
+    start_relay(box, broker.url_of("orders-relay")).wait_ready()
 
     (event_id,) = box.put()
 
@@ -74,8 +74,8 @@ def test_sigterm_in_a_stream_of_orders_exits_0_and_leaves_only_what_is_unsent(
 ) -> None:
     queue = tapped(broker)
     put = box.put(3000)
-    relay = start_relay(box, broker.amqp_url, claim_rows=100)
-    wait_until(lambda: len(box.event_ids()) < 2900, 20, "some rows are gone")
+    relay = start_relay(box, broker.url_of("orders-relay"), claim_rows=100)
+    wait_until(lambda: len(box.event_ids()) < 2900, 60, "some rows are gone")
 
     relay.signal(signal.SIGTERM)
 
@@ -90,7 +90,7 @@ def test_rows_committed_late_under_lower_ids_go_out_too(
 ) -> None:
     """A reader that remembers the last id would miss them."""
     tapped(broker)
-    start_relay(postgresql_box, broker.amqp_url).wait_ready()
+    start_relay(postgresql_box, broker.url_of("orders-relay")).wait_ready()
     with postgresql_box.engine.connect() as late:
         postgresql_box.put(2, connection=late)
         postgresql_box.put(2)
