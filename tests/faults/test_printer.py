@@ -3,35 +3,18 @@
 import os
 import subprocess
 import sys
-from collections import Counter
 
+import pytest
 from eventbus.testing.waiting import wait_until
-from printer.testing.ippeveprinter import IppEvePrinter
 
 from .conftest import Run
+from .papers import PAUSED, RATE, assert_one_paper_or_asked, paper_of
 from .parts import Parts
 
 SCENARIO = 8
 PARTS = Parts(gateways=1, departments=("printer",), workers={"printer": 2})
-RATE = 4.0
-"""ippeveprinter takes one job at a time, and the department looks every 2 s whether it is done."""
-PAUSED = 'bus_paused{department="printer"}'
+pytestmark = pytest.mark.runs_shared_by(2)  # a run takes the printer's time
 PRINTS_MAX = 3
-
-
-def paper_of(run: Run) -> IppEvePrinter:
-    assert run.shop.paper is not None
-    return run.shop.paper
-
-
-def assert_one_paper_or_asked(run: Run, *words: str) -> list[str]:
-    """None has two papers, also not of those for which a person is asked, in one of these words; who they are."""
-    found = run.assert_kept(shows=True)
-    assert not found.possible_duplicates
-    papers = Counter(run.shop.papers())
-    assert [n for n in run.customers.numbers if papers[n] > 1] == []
-    assert [line for line in found.attention if not any(word in line for word in words)] == []
-    return [line.partition(":")[0] for line in found.attention]
 
 
 def test_printer_is_busy(run: Run) -> None:
