@@ -123,6 +123,22 @@ def test_number_is_found_however_it_is_written(gateway: Any, store: Callable[...
         assert read.json()["created_at"] == "2026-01-01T00:00:00.000Z"
 
 
+def test_number_that_does_not_exist_costs_what_one_that_does_costs(gateway: Any) -> None:
+    """The same statements: whoever guesses numbers learns nothing from the time that an answer takes."""
+    placed = gateway.place().replace("-", "")
+    reader = OrderReader(gateway.database_url)
+    statements: list[str] = []
+    sa.event.listen(reader._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    asked = {}
+    for number in ("000000000000", placed, "000000000001"):  # the first connects
+        statements.clear()
+        assert (reader.read(number) is not None) == (number == placed)
+        asked[number] = list(statements)
+    reader.close()
+    assert asked[placed] == asked["000000000001"]
+    assert len(asked[placed]) >= 3
+
+
 def test_head_answers_like_get_without_a_body(gateway: Any) -> None:
     number = gateway.place()
     head, get = gateway.client.head(f"/orders/{number}"), gateway.client.get(f"/orders/{number}")
