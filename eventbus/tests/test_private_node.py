@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 
 import pika
 import pika.exceptions
+import psutil
 import pytest
 import requests
 from eventbus.operator.private_node import NodeStartError, PrivateNode, ServerNotFoundError, find_server
+from eventbus.testing.rabbitmqctl import rabbitmqctl
 
 pytestmark = pytest.mark.broker
+EPMD_PORT = 4369
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,14 @@ def taken(url: str, queue: str) -> bytes | None:
 def is_on_disk(node: PrivateNode, queue: str) -> bool:
     """Ra writes the names of its queues half a second later; a node killed before has the queue for ever dead."""
     return any(queue.encode() in f.read_bytes() for f in (node.directory / "data").rglob("names.dets"))
+
+
+def test_node_neither_starts_nor_asks_an_epmd(node: PrivateNode) -> None:
+    """RabbitMQ's own check of each minute, at once. It leaked a handle a minute where two nodes ran."""
+    check = "rabbit_epmd_monitor ! check, sys:get_state(rabbit_epmd_monitor, 50000)."
+    rabbitmqctl(node, "eval", check)
+    ports = {connection.raddr.port for connection in psutil.Process(node.pid).net_connections() if connection.raddr}
+    assert EPMD_PORT not in ports
 
 
 def test_guest_and_wrong_password_are_refused(node: PrivateNode) -> None:

@@ -34,6 +34,9 @@ WAL_BYTES_MAX = 16 * 1024 * 1024  # RabbitMQ's default is 512 MB
 LOG_BYTES_MAX = 10 * 1024 * 1024
 START_ATTEMPTS_MAX = 3
 _PORTS = range(20000, 32000)  # below the ranges that systems take the ports of outgoing connections from
+_NOBODY_LISTENS = 1  # a port of a service that no system offers any more
+_WITHOUT_EPMD = r'os:putenv("ERL_FLAGS","-start_epmd\sfalse\s-erl_epmd_port\s0").'
+"""What an Erlang started by the node gets; without spaces, since a shell splits the node's arguments there."""
 _USER = "bus"
 _HOMEBREW = (Path("/opt/homebrew"), Path("/usr/local"), Path("/home/linuxbrew/.linuxbrew"))
 _PLACES = (
@@ -336,12 +339,15 @@ class PrivateNode:
     def _environment(self, server: Path, state: _State) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
         here = self.directory
-        # With a fixed port for the distribution a node needs no epmd (Erlang's kernel documentation, `erl_epmd_port`):
-        # none is left behind, none of the system's is touched.
+        # With a fixed port for the distribution a node needs no epmd (Erlang's kernel documentation, `erl_epmd_port`).
+        # Nevertheless RabbitMQ once a minute starts an Erlang that starts one, and registers there; of two nodes of one
+        # name the second then loses a file handle a minute (rabbit_epmd_monitor and erl_epmd, seen on 3.10.8 and
+        # 4.0.5). So that Erlang starts none, and the node asks on a port where nobody listens.
         is_long = "." in self.name.partition("@")[2]
         erlang = (
             f"-noinput {'-name' if is_long else '-sname'} {self.name} -start_epmd false"
-            f" -erl_epmd_port {state.distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}} {self._erlang}"
+            f" -erl_epmd_port {state.distribution_port} -kernel inet_dist_use_interface {{127,0,0,1}}"
+            f" -eval {_WITHOUT_EPMD} {self._erlang}"
         )
         return kept | {
             "HOME": str(here),  # where Erlang looks for the cookie
@@ -359,6 +365,7 @@ class PrivateNode:
             "RABBITMQ_MNESIA_BASE": str(here / "data"),
             "RABBITMQ_LOG_BASE": str(self.log_path.parent),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang,
+            "ERL_EPMD_PORT": str(_NOBODY_LISTENS),
             "ERL_CRASH_DUMP": str(self.log_path.parent / "erl_crash.dump"),
         }
 
