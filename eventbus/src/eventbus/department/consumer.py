@@ -292,7 +292,7 @@ class Bus(SharedExtension):
         """Whether the broker may still send what it sent before it read of the cancel: closed over that, it would be
         delivered again."""
         session = self.connection.session
-        return session is not None and session.is_cancelling and monotonic() - since < CANCEL_S
+        return session is not None and session.may_deliver and monotonic() - since < CANCEL_S
 
     def _give_up_workers(self) -> None:
         for context, worker in list(self.container._worker_threads.items()):

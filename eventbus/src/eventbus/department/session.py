@@ -22,6 +22,8 @@ from eventbus.department.publisher import Publisher, RefusedError, UnroutableErr
 from eventbus.topology import Binding
 
 ACK_DELAY_S = 0.002
+AFTER_CANCEL_S = 0.3
+"""A quorum queue applies a cancel after the broker has answered it: deliveries follow that answer."""
 INSIST_PAUSE_S = 0.2
 INSIST_PAUSE_MAX_S = 5.0
 SUSPICIONS_MAX = 2
@@ -70,6 +72,7 @@ class Session:
         self._consumers = 0
         self._tag: str | None = None
         self._cancelling: set[str] = set()
+        self._cancelled_at = 0.0
         self._delivered_at = monotonic()
         self._asked_at: float | None = None
         self._suspicions = 0
@@ -162,20 +165,23 @@ class Session:
         self.consuming.send(channel.send_method, spec.Basic.Consume, "BssbbbbF", arguments)
 
     def cancel(self) -> None:
-        """Let no more deliveries come. Those on the way still do, so the tag's callback stays until the answer."""
+        """Let no more deliveries come. Those on the way still do, so the tag's callback stays."""
         if self._tag is not None:
             tag, self._tag = self._tag, None
             self._cancelling.add(tag)
             self.consuming.send(self.consuming.channel.send_method, spec.Basic.Cancel, "sb", (tag, False))
 
     @property
-    def is_cancelling(self) -> bool:
+    def may_deliver(self) -> bool:
         """Whether deliveries of a cancelled consumer may still be on the way."""
-        return self.error is None and bool(self._cancelling)
+        if self.error is not None:
+            return False
+        quiet_s = monotonic() - max(self._cancelled_at, self._delivered_at)
+        return bool(self._cancelling) or quiet_s < AFTER_CANCEL_S
 
     def _on_cancelled(self, tag: str) -> None:
         self._cancelling.discard(tag)
-        self.consuming.channel.callbacks.pop(tag, None)
+        self._cancelled_at = monotonic()
 
     def _deliver(self, message: Any) -> None:
         self._delivered_at = monotonic()
