@@ -139,10 +139,31 @@ def test_history_is_the_same_in_any_order_of_arrival(events: list[Event[Any]]) -
     assert rows == [(0, 5, [NORTH]), (9, None, [EAST])]
 
 
-def test_restarts_leave_two_rows(engine: Engine) -> None:
-    history(engine, [joined(minute, NORTH) for minute in range(20)])
+RECENT = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=20)
+
+
+def rows_after(engine: Engine, times: Sequence[datetime]) -> int:
+    history(engine, [an_announcement(patterns=[NORTH], time=time) for time in times])
     with engine.connect() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(departments)) == 2
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(departments)) or 0)
+
+
+def test_restarts_leave_two_rows_in_the_end_and_one_a_minute_on_their_day(engine: Engine) -> None:
+    assert rows_after(engine, [RECENT - timedelta(days=3, minutes=-minute) for minute in range(20)]) == 2
+    assert rows_after(engine, [RECENT + timedelta(seconds=5 * each) for each in range(12 * 5 + 1)]) <= 7
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_leaving_that_is_heard_of_last_parts_a_run_of_restarts(engine: Engine, order: tuple[int, ...]) -> None:
+    hour = timedelta(hours=1)
+    events = [
+        *(an_announcement(patterns=[NORTH], time=RECENT + hour * each) for each in (0, 2, 3)),
+        announcement(DepartmentLeft(department="printer"), RECENT + hour),
+    ]
+    history(engine, [events[each] for each in order])
+    with engine.connect() as connection:
+        found = memberships(connection.execute(sa.select(departments).order_by(departments.c.announced_at)).all())
+    assert [(each.since, each.until) for each in found] == [(RECENT, RECENT + hour), (RECENT + hour * 2, None)]
 
 
 @pytest.mark.parametrize("year", [1, 1999, 9999])

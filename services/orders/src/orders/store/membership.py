@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from itertools import groupby
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +16,13 @@ from orders.store.plausible import plausible_time
 from orders.store.tables import departments
 
 LEFT = "[]"
+REPEATS_KEPT = timedelta(days=1)
+"""As long as an announcement may be retried before it is parked."""
+REPEATS_APART = timedelta(minutes=1)
 
 
 def keep_announcement(connection: Connection, event: Event[DepartmentJoined | DepartmentLeft]) -> None:
-    """Take in an announcement. A repeat changes nothing; what says the same as both its neighbours is not kept."""
+    """Take in an announcement. A repeat changes nothing, and is not kept for long."""
     name, time = event.data.department, plausible_time(event.time)
     patterns = json.dumps(sorted(event.data.patterns)) if isinstance(event.data, DepartmentJoined) else LEFT
     insert = sqlite.insert(departments) if connection.dialect.name == "sqlite" else postgresql.insert(departments)
@@ -32,20 +35,25 @@ def keep_announcement(connection: Connection, event: Event[DepartmentJoined | De
             where=row.excluded.patterns > departments.c.patterns,
         )
     )
-    _forget_what_neighbours_say(connection, name, time)
+    _forget_repeats(connection, name)
 
 
-def _forget_what_neighbours_say(connection: Connection, name: str, time: datetime) -> None:
-    """Keep the first and the last of a run of equal announcements: every restart makes one."""
-    mine = departments.c.name == name
+def _forget_repeats(connection: Connection, name: str) -> None:
+    """Keep the first and the last of a run of equal announcements, for every restart makes one; those between them for
+    a day, one a minute: an announcement that comes late may part the run, and then they say when its rest began."""
     at = departments.c.announced_at
-    before = sa.select(departments).where(mine, at < time).order_by(at.desc()).limit(2)
-    behind = sa.select(departments).where(mine, at >= time).order_by(at).limit(3)
-    rows = [*reversed(connection.execute(before).all()), *connection.execute(behind).all()]
-    for earlier, row, later in zip(rows, rows[1:], rows[2:], strict=False):
-        if earlier.patterns == row.patterns == later.patterns:
-            connection.execute(departments.delete().where(mine, at == row.announced_at))
-            return
+    rows = connection.execute(sa.select(departments).where(departments.c.name == name).order_by(at)).all()
+    kept_since = datetime.now(UTC) - REPEATS_KEPT
+    kept, forgotten = rows[:1], []
+    for row, later in pairwise(rows[1:]):
+        is_repeat = kept[-1].patterns == row.patterns == later.patterns
+        is_close = later.announced_at - kept[-1].announced_at <= REPEATS_APART
+        if is_repeat and (is_close or row.announced_at < kept_since):
+            forgotten.append(row.announced_at)
+        else:
+            kept.append(row)
+    if forgotten:
+        connection.execute(departments.delete().where(departments.c.name == name, at.in_(forgotten)))
 
 
 def memberships(rows: Iterable[Any]) -> list[Membership]:
