@@ -73,6 +73,10 @@ class PostgreSQLServer:
         """The account that it runs as, where that is not ours."""
         return self._account.get("user")
 
+    def log(self) -> str:
+        """All that it has written to its log."""
+        return (self._folder / "log").read_text(errors="replace")
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
@@ -139,8 +143,7 @@ class PostgreSQLServer:
 
         assert self._process is not None
         if self._process.poll() is not None:
-            log = (self._folder / "log").read_text(errors="replace")
-            raise RuntimeError(f"PostgreSQL ended at its start:\n{log[-2000:]}")
+            raise RuntimeError(f"PostgreSQL ended at its start:\n{self.log()[-2000:]}")
         try:
             psycopg.connect(self.url(), connect_timeout=3).close()
         except psycopg.OperationalError:
