@@ -47,7 +47,7 @@ def new_order_schema(default_region: str) -> dict[str, Any]:
     """The body of `POST /orders`."""
     ids = {
         "type": "array",
-        "description": "as ordered; a repeat is quantity",
+        "description": "as ordered; a repeat is quantity. Written as integers: 1.0 is refused",
         "items": {"type": "integer", "minimum": 1, "maximum": PRODUCT_ID_MAX},
         "minItems": 1,
         "maxItems": PRODUCT_IDS_MAX,
