@@ -25,8 +25,6 @@ from .proxy import Proxy
 START_DEADLINE_S = 180.0
 SETTINGS: Mapping[str, object] = {
     "cluster_formation.peer_discovery_backend": "classic_config",
-    "cluster_formation.randomized_startup_delay_range.min": 0,
-    "cluster_formation.randomized_startup_delay_range.max": 1,
     "cluster_partition_handling": "pause_minority",
     "queue_leader_locator": "balanced",
 }

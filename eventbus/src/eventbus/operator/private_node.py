@@ -8,11 +8,9 @@
 
 import argparse
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +24,7 @@ import pika.exceptions
 import requests
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eventbus.operator._ports import free_ports, is_free
 from eventbus.operator.tether import tether, untie
 
 READY_TIMEOUT_S = 60.0
@@ -33,7 +32,6 @@ STOP_TIMEOUT_S = 30.0  # with the management plugin a stop takes six seconds on 
 WAL_BYTES_MAX = 16 * 1024 * 1024  # RabbitMQ's default is 512 MB
 LOG_BYTES_MAX = 10 * 1024 * 1024
 START_ATTEMPTS_MAX = 3
-_PORTS = range(20000, 32000)  # below the ranges that systems take the ports of outgoing connections from
 _NOBODY_LISTENS = 1  # a port of a service that no system offers any more
 _WITHOUT_EPMD = r'os:putenv("ERL_FLAGS","-start_epmd\sfalse\s-erl_epmd_port\s0").'
 """What an Erlang started by the node gets; without spaces, since a shell splits the node's arguments there."""
@@ -221,6 +219,7 @@ class PrivateNode:
         Raises:
             ServerNotFoundError: RabbitMQ is not installed.
             NodeStartError: a node runs in this folder already; two would destroy its data.
+            OSError: not enough ports are free.
         """
         server = find_server(self._server)
         for folder in (self.directory, self.log_path.parent):
@@ -228,8 +227,8 @@ class PrivateNode:
         if pid := self._leftover_pid():
             raise NodeStartError(f"{self.directory}: a node runs here already (process {pid})")
         state = self._stored_state()
-        if state is None or not all(_is_free(port) for port in state.ports):
-            amqp, management, distribution = _free_ports(3)
+        if state is None or not all(is_free(port) for port in state.ports):
+            amqp, management, distribution = free_ports(3)
             password = state.password if state else self._password or secrets.token_urlsafe(24)
             state = _State(
                 amqp_port=amqp, management_port=management, distribution_port=distribution, password=password
@@ -384,25 +383,6 @@ def _marker(state: _State) -> str:
     return f"-erl_epmd_port {state.distribution_port} "
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_ports(count: int) -> list[int]:
-    ports = [port for port in random.sample(_PORTS, 100 * count) if _is_free(port)]
-    if len(ports) < count:
-        raise NodeStartError(
-            f"expected {count} free ports between {_PORTS.start} and {_PORTS.stop}, found {len(ports)}"
-        )
-    return ports[:count]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m eventbus.operator.private_node", description=__doc__)
     parser.add_argument("directory", type=Path, help="the node's folder")
@@ -410,7 +390,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         command, environment = PrivateNode(arguments.directory, arguments.server).prepare()
-    except (ServerNotFoundError, NodeStartError) as error:
+    except (ServerNotFoundError, NodeStartError, OSError) as error:
         sys.exit(str(error))
     os.execve(command[0], command, environment)  # noqa: S606 - the supervisor shall see the node itself
 
