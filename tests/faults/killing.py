@@ -66,6 +66,7 @@ def assert_survives(
             wait_until(lambda: any(map(died, armed)), DEADLINE_S, f"{kind} died {crash}")
             placed = len(run.customers.accepted)
             wait_until(lambda: len(run.customers.accepted) >= placed + load.orders_after, DEADLINE_S, "orders go on")
+        run.shop.wait_ready()  # the other may have done everything before this one is back, whom the count asks
         run.assert_kept()
     finally:
         for worker in armed:
