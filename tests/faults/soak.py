@@ -35,6 +35,7 @@ SAMPLE_S = 5.0
 DRAINED_WITHIN_S = 1200.0
 """A crowded machine may have fallen behind."""
 SETTLED_WITHIN_S = 300.0
+SETTLED_WITHIN_S_PER_ORDER = 0.2
 RULES = (
     Rule("memory.rabbitmq", "flat", share=0.15, at_least=20 * MB, unit="MB"),
     Rule("memory.postgresql", "flat", share=0.15, at_least=10 * MB, unit="MB"),
@@ -115,7 +116,7 @@ def soak(shop: Shop, recorder: Recorder, seconds: float, rate: float) -> Count:
             auditor.probe.look()  # its queue is no part of the product: it shall not grow
     sampler.close()
     _drain(shop)
-    auditor.settle(customers, SETTLED_WITHIN_S)
+    auditor.settle(customers, SETTLED_WITHIN_S + SETTLED_WITHIN_S_PER_ORDER * len(customers.accepted))
     return auditor.count(customers)
 
 
