@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from eventbus.contract import DepartmentJoined, DepartmentLeft, Event, announcement, decode
@@ -65,115 +65,112 @@ def keep_one(connection: Any, event: Event[Any]) -> None:
         keep_announcement(connection, event)
 
 
-def tracker_machine(url: str) -> type[RuleBasedStateMachine]:
-    """A tracker on that database, and beside it what anybody can work out from all that was said."""
+class Tracker(RuleBasedStateMachine):
+    """A tracker on the database of `url`, and beside it what anybody can work out from all that was said."""
 
-    class Tracker(RuleBasedStateMachine):
-        @initialize()
-        def start(self) -> None:
-            self.engine = database.create_engine(url)
-            self.reports: dict[tuple[str, str, str], Event[Any]] = {}
-            self.said: dict[tuple[str, datetime], tuple[str, ...]] = {}
-            self.seen: list[Event[Any]] = []
-            with self.engine.begin() as connection:
-                metadata.create_all(connection)
-                connection.execute(progress.delete())
-                connection.execute(departments.delete())
+    url: ClassVar[str]
 
-        @rule(batch=st.lists(st.sampled_from(REPORTS), min_size=1, max_size=6))
-        def reports_arrive(self, batch: list[Event[Any]]) -> None:
-            self.run(lambda connection: keep_reports(connection, batch))
-            for event in batch:
-                self.note_report(event)
+    @initialize()
+    def start(self) -> None:
+        self.engine = database.create_engine(self.url)
+        self.reports: dict[tuple[str, str, str], Event[Any]] = {}
+        self.said: dict[tuple[str, datetime], tuple[str, ...]] = {}
+        self.seen: list[Event[Any]] = []
+        with self.engine.begin() as connection:
+            metadata.create_all(connection)
+            connection.execute(progress.delete())
+            connection.execute(departments.delete())
 
-        @rule(event=st.sampled_from(ANNOUNCEMENTS))
-        def announcement_arrives(self, event: Event[Any]) -> None:
-            self.run(lambda connection: keep_announcement(connection, event))
-            self.note_announcement(event)
+    @rule(batch=st.lists(st.sampled_from(REPORTS), min_size=1, max_size=6))
+    def reports_arrive(self, batch: list[Event[Any]]) -> None:
+        self.run(lambda connection: keep_reports(connection, batch))
+        for event in batch:
+            self.note_report(event)
 
-        @precondition(lambda self: bool(self.seen))
-        @rule(choice=st.randoms(use_true_random=False), count=st.integers(1, 5))
-        def earlier_ones_arrive_again(self, choice: Any, count: int) -> None:
-            for event in choice.choices(self.seen, k=count):
-                self.run(partial(keep_one, event=event))
+    @rule(event=st.sampled_from(ANNOUNCEMENTS))
+    def announcement_arrives(self, event: Event[Any]) -> None:
+        self.run(lambda connection: keep_announcement(connection, event))
+        self.note_announcement(event)
 
-        @rule(batch=st.lists(st.sampled_from(REPORTS), min_size=1, max_size=4), event=st.sampled_from(ANNOUNCEMENTS))
-        def dies_before_its_commit(self, batch: list[Event[Any]], event: Event[Any]) -> None:
-            def die(connection: Any) -> None:
-                keep_reports(connection, batch)
-                keep_announcement(connection, event)
-                raise CrashedError
+    @precondition(lambda self: bool(self.seen))
+    @rule(choice=st.randoms(use_true_random=False), count=st.integers(1, 5))
+    def earlier_ones_arrive_again(self, choice: Any, count: int) -> None:
+        for event in choice.choices(self.seen, k=count):
+            self.run(partial(keep_one, event=event))
 
-            try:
-                self.run(die)
-            except CrashedError:
-                self.engine.dispose()  # another process begins
+    @rule(batch=st.lists(st.sampled_from(REPORTS), min_size=1, max_size=4), event=st.sampled_from(ANNOUNCEMENTS))
+    def dies_before_its_commit(self, batch: list[Event[Any]], event: Event[Any]) -> None:
+        def die(connection: Any) -> None:
+            keep_reports(connection, batch)
+            keep_announcement(connection, event)
+            raise CrashedError
 
-        def run(self, work: Callable[[Any], None]) -> None:
-            with self.engine.begin() as connection:
-                work(connection)
+        try:
+            self.run(die)
+        except CrashedError:
+            self.engine.dispose()  # another process begins
 
-        def note_report(self, event: Event[Any]) -> None:
-            self.seen.append(event)
-            key = (event.data.order_number, event.data.department, event.data.cause_type)
-            known = self.reports.get(key)
-            if known is None or STATE_RANKS[event.data.state] > STATE_RANKS[known.data.state]:
-                self.reports[key] = event
+    def run(self, work: Callable[[Any], None]) -> None:
+        with self.engine.begin() as connection:
+            work(connection)
 
-        def note_announcement(self, event: Event[Any]) -> None:
-            self.seen.append(event)
-            assert event.time is not None
-            key = (event.data.department, event.time)
-            patterns = tuple(sorted(event.data.patterns)) if event.type == "department.joined" else ()
-            others = self.said.get(key)  # two in one millisecond: one and the same wins in every order
-            self.said[key] = patterns if others is None else max(patterns, others, key=lambda each: json.dumps(each))
+    def note_report(self, event: Event[Any]) -> None:
+        self.seen.append(event)
+        key = (event.data.order_number, event.data.department, event.data.cause_type)
+        known = self.reports.get(key)
+        if known is None or STATE_RANKS[event.data.state] > STATE_RANKS[known.data.state]:
+            self.reports[key] = event
 
-        def teardown(self) -> None:
-            if not hasattr(self, "engine"):
-                return
-            with self.engine.connect() as connection:
-                found = [tuple(row) for row in connection.execute(_progress_rows())]
-                rows = connection.execute(
-                    sa.select(departments).order_by(departments.c.name, departments.c.announced_at)
-                )
-                members = memberships(rows)
-            self.engine.dispose()
-            assert found == sorted(map(self.row_of, self.reports.values()))
-            assert members == self.periods()
-            for number in NUMBERS:
-                self.check_status(number, found, members)
+    def note_announcement(self, event: Event[Any]) -> None:
+        self.seen.append(event)
+        assert event.time is not None
+        key = (event.data.department, event.time)
+        patterns = tuple(sorted(event.data.patterns)) if event.type == "department.joined" else ()
+        others = self.said.get(key)  # two in one millisecond: one and the same wins in every order
+        self.said[key] = patterns if others is None else max(patterns, others, key=lambda each: json.dumps(each))
 
-        @staticmethod
-        def row_of(event: Event[Any]) -> tuple[Any, ...]:
-            data = event.data
-            number = data.order_number.replace("-", "")
-            return number, data.department, data.cause_type, data.state, data.reference, event.time
+    def teardown(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        with self.engine.connect() as connection:
+            found = [tuple(row) for row in connection.execute(_progress_rows())]
+            rows = connection.execute(sa.select(departments).order_by(departments.c.name, departments.c.announced_at))
+            members = memberships(rows)
+        self.engine.dispose()
+        assert found == sorted(map(self.row_of, self.reports.values()))
+        assert members == self.periods()
+        for number in NUMBERS:
+            self.check_status(number, found, members)
 
-        def periods(self) -> list[Membership]:
-            """By reading all announcements in the order of their times."""
-            periods: list[Membership] = []
-            for name in DEPARTMENTS:
-                history = sorted((time, said) for (department, time), said in self.said.items() if department == name)
-                changes = [history[i] for i in range(len(history)) if i == 0 or history[i][1] != history[i - 1][1]]
-                for index, (since, patterns) in enumerate(changes):
-                    until = changes[index + 1][0] if index + 1 < len(changes) else None
-                    if patterns:
-                        periods.append(Membership(name, patterns, since, until))
-            return periods
+    @staticmethod
+    def row_of(event: Event[Any]) -> tuple[Any, ...]:
+        data = event.data
+        number = data.order_number.replace("-", "")
+        return number, data.department, data.cause_type, data.state, data.reference, event.time
 
-        @staticmethod
-        def check_status(number: str, found: Sequence[Any], members: list[Membership]) -> None:
-            mine = [row for row in found if row[0] == number.replace("-", "")]
-            reports = [Report(department, state, time, reference) for _, department, _, state, reference, time in mine]
-            placed = START + timedelta(hours=3)
-            status = derive_status(progress_by_department("north", placed, members, reports).values())
-            if any(report.state == "attention" for report in reports):
-                assert status == "attention"
-            elif status == "done":
-                assert reports
-                assert all(report.state == "done" for report in reports)
+    def periods(self) -> list[Membership]:
+        """By reading all announcements in the order of their times."""
+        periods: list[Membership] = []
+        for name in DEPARTMENTS:
+            history = sorted((time, said) for (department, time), said in self.said.items() if department == name)
+            changes = [history[i] for i in range(len(history)) if i == 0 or history[i][1] != history[i - 1][1]]
+            for index, (since, patterns) in enumerate(changes):
+                until = changes[index + 1][0] if index + 1 < len(changes) else None
+                if patterns:
+                    periods.append(Membership(name, patterns, since, until))
+        return periods
 
-    return Tracker
+    @staticmethod
+    def check_status(number: str, found: Sequence[Any], members: list[Membership]) -> None:
+        mine = [row for row in found if row[0] == number.replace("-", "")]
+        reports = [Report(department, state, time, reference) for _, department, _, state, reference, time in mine]
+        placed = START + timedelta(hours=3)
+        status = derive_status(progress_by_department("north", placed, members, reports).values())
+        if any(report.state == "attention" for report in reports):
+            assert status == "attention"
+        elif status == "done":
+            assert reports
+            assert all(report.state == "done" for report in reports)
 
 
 def _progress_rows() -> sa.Select[Any]:
@@ -185,4 +182,4 @@ def _progress_rows() -> sa.Select[Any]:
 
 def test_tracker_ends_in_one_state(database_url: str, seed: int) -> None:
     """Reports and announcements in any order, repeated, across crashes: the tracker ends in the same state"""
-    explore_machine(seed, examples=25, steps=15, machine=tracker_machine(database_url))
+    explore_machine(seed, examples=25, steps=15, machine=type("OnThisDatabase", (Tracker,), {"url": database_url}))
