@@ -18,13 +18,13 @@ import requests
 from eventbus.operator.errors import UnreachableError
 from eventbus.operator.management import Management
 from eventbus.operator.private_node import PrivateNode
+from eventbus.testing.rabbitmqctl import rabbitmqctl
 from eventbus.testing.waiting import wait_until
 
 from .proxy import Proxy
 
 START_DEADLINE_S = 180.0
 SETTINGS: Mapping[str, object] = {
-    "cluster_formation.peer_discovery_backend": "classic_config",
     "cluster_partition_handling": "pause_minority",
     "queue_leader_locator": "balanced",
 }
@@ -33,11 +33,10 @@ ERLANG = "-kernel net_ticktime 5 -kernel net_setuptime 2"
 
 
 class Cluster:
-    """Nodes that started together. Leaving the block ends them."""
+    """Nodes that joined the first one. Leaving the block ends them."""
 
     def __init__(self, folder: Path, size: int, settings: Mapping[str, object]) -> None:
         names = [f"bus@127.0.1.{number}" for number in range(1, size + 1)]
-        members = {f"cluster_formation.classic_config.nodes.{n}": name for n, name in enumerate(names, start=1)}
         cookie, password = secrets.token_hex(20), secrets.token_urlsafe(24)
         self.nodes: list[PrivateNode] = []
         self._proxies: dict[tuple[PrivateNode, PrivateNode], Proxy] = {}
@@ -48,7 +47,7 @@ class Cluster:
             (directory / ".erlang.cookie").write_text(cookie)
             (directory / ".erlang.cookie").chmod(0o400)
             node = PrivateNode(
-                directory, name=name, password=password, settings={**SETTINGS, **members, **settings}, erlang=ERLANG
+                directory, name=name, password=password, settings={**SETTINGS, **settings}, erlang=ERLANG
             )
             node.prepare()
             self.nodes.append(node)
@@ -57,15 +56,19 @@ class Cluster:
         try:
             for source in self.nodes:
                 for target in self.nodes:
-                    if source is not target:
-                        host = target.name.partition("@")[2]
-                        proxy = Proxy(target.distribution_port, (host, source.distribution_port))
-                        self._stack.callback(proxy.close)
-                        self._proxies[source, target] = proxy
+                    host = target.name.partition("@")[2]  # rabbitmqctl uses a node's own port to reach it
+                    proxy = Proxy(target.distribution_port, (host, source.distribution_port))
+                    self._stack.callback(proxy.close)
+                    self._proxies[source, target] = proxy
             for node in self.nodes:
                 self._stack.callback(node.kill)
             with ThreadPoolExecutor(len(self.nodes)) as pool:
                 list(pool.map(lambda node: node.start(START_DEADLINE_S), self.nodes))
+            # not by peer discovery: RabbitMQ 4 asks by a helper that knows nothing of our ports
+            for node in self.nodes[1:]:
+                for command in (("stop_app",), ("join_cluster", self.nodes[0].name), ("start_app",)):
+                    rabbitmqctl(node, *command)
+                node.wait_ready()
             wait_until(lambda: len(self.running()) == len(self.nodes), START_DEADLINE_S, "all nodes are in the cluster")
         except BaseException:
             self._stack.close()
@@ -128,7 +131,7 @@ class Cluster:
     def cut_off(self, node: PrivateNode) -> None:
         """Between that node and the others every packet is lost, until `heal`. Clients still reach it."""
         for ends, proxy in self._proxies.items():
-            if node in ends:
+            if node in ends and ends[0] is not ends[1]:
                 proxy.swallow()
 
     def heal(self) -> None:

@@ -17,7 +17,8 @@ def rabbitmqctl(node: PrivateNode, *arguments: str) -> str:
         "HOME": str(node.directory),  # where Erlang looks for the cookie
         "RABBITMQ_CTL_ERL_ARGS": f"-start_epmd false -dist_listen false -erl_epmd_port {node.distribution_port}",
     }
-    command = [str(find_server().parent / "rabbitmqctl"), "--silent", "-n", node.name, *arguments]
+    names = ["--longnames"] if "." in node.name else []
+    command = [str(find_server().parent / "rabbitmqctl"), "--silent", *names, "-n", node.name, *arguments]
     done = subprocess.run(command, env=kept | own, check=False, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout
