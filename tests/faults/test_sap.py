@@ -14,7 +14,7 @@ from .operator_tools import Operator, numbers
 from .parts import Parts
 
 SCENARIO = 7
-READ_TIMEOUT_S, SETTLE_S = 1.0, 2
+READ_TIMEOUT_S, SETTLE_S = 1.0, 3
 PARTS = Parts(
     gateways=1,
     departments=("sap_bridge",),
@@ -27,7 +27,7 @@ PARTS = Parts(
 )
 RATE = 20.0
 FIRED_WITHIN_S = 60.0
-TOO_LATE_S = (READ_TIMEOUT_S + 0.2, READ_TIMEOUT_S + 0.8)
+TOO_LATE_S = (READ_TIMEOUT_S + 0.8, READ_TIMEOUT_S + 1.6)
 """Longer than the bridge waits, and booked long before the settle time has passed."""
 NEVER_S = 600.0
 
