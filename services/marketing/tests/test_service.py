@@ -134,6 +134,18 @@ def test_database_away_answers_503_and_counts_when_it_is_back(
     assert broker.depth("marketing.dead") == 0
 
 
+def test_database_restarted_between_two_questions_answers_both(
+    start_marketing: Start, own_postgresql: PostgreSQLServer
+) -> None:
+    marketing = start_marketing(database_url=own_postgresql.url()).wait_ready()
+    assert orders(marketing) == 0
+
+    own_postgresql.stop()
+    own_postgresql.start()
+
+    assert orders(marketing) == 0
+
+
 def test_questions_are_answered_and_wrong_ones_refused_by_parameter(start_marketing: Start) -> None:
     marketing = start_marketing().wait_ready()
 

@@ -43,7 +43,7 @@ class StatsApi(DependencyProvider):  # type: ignore[misc]  # nameko has no types
         self._zone = settings.zone
         # a snapshot: totals and groups of one answer fit together. SQLite's transactions are that anyway
         postgresql = database.parse_url(settings.database_url).get_backend_name() == "postgresql"
-        options = {"isolation_level": "REPEATABLE READ"} if postgresql else {}
+        options = {"isolation_level": "REPEATABLE READ", "pool_pre_ping": True} if postgresql else {}
         engine = database.create_engine(
             settings.database_url, writes=False, application_name=f"{settings.department} stats", **options
         )
