@@ -44,7 +44,7 @@ def _forget_repeats(connection: Connection, name: str) -> None:
     at = departments.c.announced_at
     rows = connection.execute(sa.select(departments).where(departments.c.name == name).order_by(at)).all()
     kept_since = datetime.now(UTC) - REPEATS_KEPT
-    kept, forgotten = rows[:1], []
+    kept, forgotten = list(rows[:1]), []
     for row, later in pairwise(rows[1:]):
         is_repeat = kept[-1].patterns == row.patterns == later.patterns
         is_close = later.announced_at - kept[-1].announced_at <= REPEATS_APART
