@@ -124,7 +124,7 @@ def _arguments(department: str, queue: str) -> dict[str, Any]:
     return dict(next(q.arguments for q in DEPARTMENTS[department].queues if q.name == queue))
 
 
-def _all() -> Iterator[Operation]:
+def _publishing_and_consuming() -> Iterator[Operation]:
     yield published("events", "order.created.north", RELAY)
     yield published("events", "order.cancelled.north", RELAY)
     yield published("events", "order.progressed.printer", PRINTER)
@@ -158,6 +158,9 @@ def _all() -> Iterator[Operation]:
     yield purged("marketing")
     yield purged("marketing.dead", OPERATOR)
     yield purged("retry.1m", TOPOLOGY)
+
+
+def _binding_and_declaring() -> Iterator[Operation]:
     yield bound("printer", "events", "order.created.*", PRINTER, OPERATOR)
     yield bound("printer", "events", "#", OPERATOR)
     yield bound("printer", "events", "*.created.*", OPERATOR)
@@ -199,7 +202,7 @@ def _all() -> Iterator[Operation]:
     yield exchange_deleted("dead", TOPOLOGY)
 
 
-OPERATIONS = tuple(_all())
+OPERATIONS = (*_publishing_and_consuming(), *_binding_and_declaring())
 
 
 def table() -> list[str]:
