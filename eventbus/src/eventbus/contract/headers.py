@@ -9,7 +9,7 @@ from eventbus.contract._text import parse_rfc3339, rfc3339
 from eventbus.contract.routing import ROUTING_KEY_BYTES_MAX
 
 REASON_CHARACTERS_MAX = 500
-ATTEMPT_MAX = 1_000_000
+COUNT_MAX = 1_000_000
 
 ReasonClass = Literal["undecodable", "permanent", "exhausted", "crashed"]
 
@@ -23,6 +23,8 @@ class BusHeaders:
     """What a received message says of its own history. An ill-typed or forged header counts as absent."""
 
     attempt: int = 0
+    crashes: int = 0
+    """How often it was in hand when a worker died, before it was last published again."""
     routing_key: str | None = None
     reason: str | None = None
     reason_class: ReasonClass | None = None
@@ -41,7 +43,8 @@ class BusHeaders:
         reason = headers.get("bus-reason")
         reason_class = headers.get("bus-reason-class")
         return cls(
-            attempt=_attempt(headers.get("bus-attempt")),
+            attempt=_count(headers.get("bus-attempt")),
+            crashes=_count(headers.get("bus-crashes")),
             routing_key=key
             if isinstance(key, str) and 1 <= len(key.encode("utf-8", "replace")) <= ROUTING_KEY_BYTES_MAX
             else None,
@@ -59,6 +62,8 @@ class BusHeaders:
         written: dict[str, Any] = {}
         if self.attempt:
             written["bus-attempt"] = self.attempt
+        if self.crashes:
+            written["bus-crashes"] = self.crashes
         if self.routing_key is not None:
             written["bus-routing-key"] = self.routing_key
         if self.reason is not None:
@@ -109,8 +114,8 @@ def _is_replaced(name: object) -> bool:
     return isinstance(name, str) and (name in _BROKER_HEADERS or name.startswith((*_BROKER_PREFIXES, _OUR_PREFIX)))
 
 
-def _attempt(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= ATTEMPT_MAX:
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= COUNT_MAX:
         return int(value)  # pika reads an integer of 64 bits as a subclass
     return 0
 

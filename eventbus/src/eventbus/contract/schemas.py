@@ -16,7 +16,7 @@ import yaml
 from eventbus.contract._text import rfc3339
 from eventbus.contract.envelope import CONTENT_TYPE, DATA_MODELS, QUALIFYING_FIELD, Envelope
 from eventbus.contract.examples import EXAMPLES
-from eventbus.contract.headers import ATTEMPT_MAX, REASON_CHARACTERS_MAX, ReasonClass
+from eventbus.contract.headers import COUNT_MAX, REASON_CHARACTERS_MAX, ReasonClass
 from eventbus.contract.routing import ROUTING_KEY_BYTES_MAX
 
 SCHEMA_DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -68,8 +68,14 @@ def headers_schema() -> dict[str, Any]:
             "bus-attempt": {
                 "type": "integer",
                 "minimum": 1,
-                "maximum": ATTEMPT_MAX,
+                "maximum": COUNT_MAX,
                 "description": "counts failures: 1 at the first",
+            },
+            "bus-crashes": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": COUNT_MAX,
+                "description": "how often it was in hand when a worker died, before it was last published again",
             },
             "bus-routing-key": {
                 "type": "string",

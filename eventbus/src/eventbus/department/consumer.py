@@ -22,6 +22,7 @@ from eventbus.department.breaker import Breaker, Limits
 from eventbus.department.connection import Connection
 from eventbus.department.delivery import Delivery, now
 from eventbus.department.handlers import Handler, Handlers
+from eventbus.department.isolation import Isolation, is_suspect
 from eventbus.department.link import LinkDownError
 from eventbus.department.messages import Outgoing, joined
 from eventbus.department.recovery import (
@@ -46,10 +47,8 @@ GIVE_BACK_PAUSE_S = 5.0
 HUB_LAG_SAMPLE_S = 0.1
 CANCEL_S = 3.0
 """The broker may take so long to answer that a consumer is cancelled."""
-ARRIVED_TWICE = 2
-"""From this delivery count on, the message has been in hand when a worker died or lost its connection."""
-DELIVERIES_BESIDE_MAX = 2 * CRASH_DELIVERIES_MAX
-"""So often a message may come among others, of which each may be the one that kills. The broker's own limit is 20."""
+QUIET_CHECK_S = 0.1
+"""How often a suspect that is alone asks whether anything is still on its way."""
 
 
 class Bus(SharedExtension):
@@ -69,6 +68,7 @@ class Bus(SharedExtension):
         self._control = Semaphore(1)
         self._have = 0
         self._slow = True
+        self._isolation = Isolation()
         self._drained: Signal | None = None
         self.connection = Connection(settings, self.handlers, self)
         limits = Limits(
@@ -99,6 +99,7 @@ class Bus(SharedExtension):
     def on_lost(self, error: BaseException) -> None:
         """A session has ended. What it delivered comes again."""
         self._have = 0
+        self._ask_again()
         self.breaker.probe_lost()
         if isinstance(error, amqp.AccessRefused):
             # without the right to publish every event would be worked on and given back, again and again
@@ -148,6 +149,8 @@ class Bus(SharedExtension):
     def _wanted_prefetch(self) -> int:
         if self.draining or not self.connection.announced or self.breaker.state in ("open", "probing"):
             return 0
+        if self._isolation.suspect is not None:
+            return 0
         return 1 if self._slow or self.breaker.state == "half-open" else self.prefetch
 
     def _breaker_changed(self) -> None:
@@ -173,30 +176,47 @@ class Bus(SharedExtension):
                 self._aside(self.settle, delivery, error)
 
     def _dispatch(self, delivery: Delivery) -> None:
+        if self._isolation.has_begun(delivery):
+            return  # asked once more than needed
         if delivery.session.error is not None or delivery.settled:  # settled: a drain has given it back
             self._forget(delivery)
         elif self._kills_workers(delivery):
-            self._aside(self.settle, delivery, CrashedVerdict(f"delivered {delivery.times_delivered} times unsettled"))
+            self._aside(self.settle, delivery, CrashedVerdict(f"delivered {delivery.crashes} times unsettled"))
         elif tier := hop(delivery.headers.not_before, now(), self.settings.tier_seconds):
             self._aside(self.pass_on, delivery, Retry(tier, delivery.headers))
         elif self.breaker.state in ("open", "probing"):
             self._aside(self.pass_on, delivery, unstarted(delivery.headers, delivery.routing_key))
         else:
-            self._begin(delivery)
+            self._admit(delivery)
 
     def _kills_workers(self, delivery: Delivery) -> bool:
-        """Slow start: after a reconnect events come one at a time, so that only the one that kills is counted.
-
-        One that takes a while to kill goes from worker to worker, and to some that are past their slow start.
-        """
-        times = delivery.times_delivered
         # in a later life of this process the count is of lost connections: it has not died of the message
-        if self.connection.first_life and times >= (CRASH_DELIVERIES_MAX if self._slow else DELIVERIES_BESIDE_MAX):
-            return True
-        if self._slow and times < ARRIVED_TWICE:
-            self._slow = False
+        return self.connection.first_life and delivery.crashes >= CRASH_DELIVERIES_MAX
+
+    def _admit(self, delivery: Delivery) -> None:
+        """Begin it, alone if workers have died with it in hand."""
+        if self._slow and not is_suspect(delivery):
+            self._slow = False  # slow start: after a reconnect suspects, which come first, come one at a time
             self.reconcile()
-        return False
+        match self._isolation.admit(delivery, self.in_hand, quiet=not delivery.session.may_deliver):
+            case "begin":
+                self._begin(delivery)
+            case "aside":
+                self._aside(self.pass_on, delivery, unstarted(delivery.headers, delivery.routing_key))
+            case "wait":
+                if delivery is self._isolation.suspect:
+                    self.reconcile()
+                    self._ask_again()
+
+    def _ask_again(self) -> None:
+        """A suspect that waits is admitted again: it may be alone now, or its session may have ended."""
+        suspect = self._isolation.waiting
+        if suspect is None:
+            return
+        if suspect.session.error is not None:
+            self._arrived.put(suspect)
+        elif self.in_hand == {suspect}:
+            eventlet.spawn_after(QUIET_CHECK_S, self._arrived.put, suspect)
 
     def _begin(self, delivery: Delivery) -> None:
         if self.breaker.state == "half-open":
@@ -262,6 +282,12 @@ class Bus(SharedExtension):
 
     def _forget(self, delivery: Delivery) -> None:
         self.in_hand.discard(delivery)
+        if delivery is self._isolation.suspect:
+            for behind in self._isolation.end():
+                self._arrived.put(behind)
+            self.reconcile()
+        else:
+            self._ask_again()
         _metrics.IN_HAND.labels(self.name).set(len(self.in_hand))
 
     # ending

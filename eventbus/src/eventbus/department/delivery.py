@@ -58,6 +58,11 @@ class Delivery:
         return int(count) if self.redelivered and isinstance(count, int) else 0  # else it is the publisher's own
 
     @property
+    def crashes(self) -> int:
+        """How often workers have died with it in hand, or have lost their connection."""
+        return self.headers.crashes + self.times_delivered
+
+    @property
     def event_id(self) -> str | None:
         """For logs: the event's id, or what the message's properties say."""
         return self.event.id if self.event else self.properties.get("message_id")

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eventbus import topology
@@ -58,11 +58,12 @@ class Settler:
 
     def pass_on(self, delivery: Delivery, retry: Retry) -> None:
         """Send a delivery that was not started to a tier, uncounted."""
-        self._finish(delivery, [self._again(delivery, retry.tier, retry.headers)])
+        headers = replace(retry.headers, crashes=delivery.crashes)  # the broker counts anew what is published again
+        self._finish(delivery, [self._again(delivery, retry.tier, headers)])
 
     def _situation(self, delivery: Delivery) -> Situation:
         return Situation(
-            history=delivery.headers,
+            history=replace(delivery.headers, crashes=0),  # it came to an outcome: it kills nobody
             routing_key=delivery.routing_key,
             now=now(),
             breaker_closed=self.breaker.closed,
