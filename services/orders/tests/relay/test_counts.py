@@ -32,11 +32,11 @@ class Statements:
             self.seen[word] += 1
 
 
-def test_30000_rows_take_at_most_70_claims_with_over_1000_messages_unconfirmed(
+def test_12000_rows_take_at_most_30_claims_with_over_1000_messages_unconfirmed(
     box: Any, broker: Broker, tapped: Callable[[Broker], str], relay_in_thread: Callable[..., Relay]
 ) -> None:
     tapped(broker)
-    for _ in range(30):
+    for _ in range(12):
         box.put(1000)
     statements, unconfirmed = Statements(), [0]
 
@@ -54,7 +54,7 @@ def test_30000_rows_take_at_most_70_claims_with_over_1000_messages_unconfirmed(
     box.wait_empty(60)
     wait_until(lambda: statements.seen["COMMIT"] >= statements.seen["DELETE"], 10, "the last commit is counted")
 
-    assert statements.seen["DELETE"] <= 70
+    assert statements.seen["DELETE"] <= 30
     assert statements.seen["COMMIT"] == statements.seen["DELETE"]
     assert max(unconfirmed) > 1000
 

@@ -127,7 +127,7 @@ def test_history_of_a_department(engine: Engine, events: list[Event[Any]], expec
     assert history(engine, events) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.permutations([joined(0, NORTH), joined(3, NORTH), left(5), joined(9, EAST), joined(12, EAST)]))
 def test_history_is_the_same_in_any_order_of_arrival(events: list[Event[Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from eventbus.testing.broker import Broker
 from eventbus.testing.department_process import Reports
 from sap_sandbox.testing import RunningSandbox, running_sandbox
 
-ORDERS, WORKERS, KILLED_AFTER = 160, 16, 20
+ORDERS, WORKERS, KILLED_AFTER = 80, 16, 10
 
 
 @pytest.fixture
