@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from eventbus.operator.tether import tether, untie
 from eventbus.settings import EXIT_CONFIGURATION
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
@@ -66,6 +67,7 @@ class Program:
         self.config_file.write_text(yaml.safe_dump(document))
         self._environ = {**os.environ, **(environ or {}), "CONFIG_FILE": str(self.config_file), "LOG_FORMAT": "json"}
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._crash_again: CrashPoint | None = None
         self._lock = threading.RLock()
 
@@ -90,6 +92,8 @@ class Program:
             self._process = subprocess.Popen(
                 command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+            self._let_go()
+            self._watcher = tether(self._process.pid, marker=" ".join(self._arguments))  # a killed suite leaves nothing
             self._crash_again = crash if again else None
             self.starts += 1
             self.wanted = True
@@ -167,6 +171,7 @@ class Program:
         with self._lock:
             self.wanted = False
             process, self._process = self._process, None
+            self._let_go()
         if process is None:
             return 0, 0.0
         if process.poll() is None:
@@ -194,6 +199,12 @@ class Program:
             if self._process is not None:
                 self._process.wait()
                 self._process = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            untie(watcher)
 
     def output(self) -> str:
         """Everything that it printed and logged so far."""
