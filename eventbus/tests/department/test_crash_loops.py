@@ -37,7 +37,7 @@ def test_suspect_begins_when_the_others_are_done_and_nothing_is_on_its_way() -> 
     isolation, suspect, other = Isolation(), delivery(2), delivery(1)
     assert isolation.admit(other, {other}, quiet=True) == "begin"
     assert isolation.admit(suspect, {other, suspect}, quiet=True) == "wait"
-    assert isolation.waiting is suspect
+    assert isolation.waiting == suspect
     assert isolation.admit(suspect, {suspect}, quiet=False) == "wait"
     assert isolation.admit(suspect, {suspect}, quiet=True) == "begin"
     assert isolation.has_begun(suspect)
