@@ -145,3 +145,8 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
         line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith(("#", "set "))
     ]
     assert commands[-1].removeprefix("exec ") == "make test"
+
+
+@pytest.mark.parametrize("patch", sorted((ROOT / "tests/faults/mutants").glob("*.patch")), ids=lambda path: path.stem)
+def test_breakages_that_the_fault_suite_must_catch_can_still_be_made(patch: Path) -> None:
+    subprocess.run(["git", "apply", "--check", patch], cwd=ROOT, check=True)
