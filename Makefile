@@ -23,7 +23,7 @@ demo: ## Start everything, place sample orders, show what became of them, stop
 
 test: ## All tests, with a real RabbitMQ, PostgreSQL, printer and browser (ARGS='-k word' for some; RABBITMQ_SERVER=… for another)
 	@deploy/laptop/prepare test
-	@exec $(VENV)/pytest -n 2 --dist worksteal $(ARGS)
+	@exec $(VENV)/pytest -n 3 --dist worksteal $(ARGS)
 
 test-fast: ## The tests that start nothing, in under a minute
 	@deploy/laptop/prepare test
