@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import yaml
 from eventbus.operator.tether import tether, untie
 from eventbus.settings import EXIT_CONFIGURATION
+from eventbus.testing.observing import http_get, log_entries
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 
@@ -122,13 +121,7 @@ class Program:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a request to its HTTP server; (0, "") when nobody answers."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
+        return http_get(self.url + path)
 
     def condition(self) -> dict[str, Any]:
         """The details of a department's `/readyz`; empty when nobody answers."""
@@ -212,8 +205,7 @@ class Program:
 
     def entries(self, event: str) -> list[dict[str, Any]]:
         """The log entries of that event."""
-        parsed = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
-        return [entry for entry in parsed if entry.get("event") == event]
+        return log_entries(self.output(), event)
 
     def log_tail(self, lines: int = 15) -> str:
         shown = [line for line in self.output().splitlines() if '"level": "debug"' not in line][-lines:]

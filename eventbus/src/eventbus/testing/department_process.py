@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from eventbus.contract import Event, decode
 from eventbus.testing.broker import FAST_TIERS_S, SMALL_ARCHIVE_BYTES, Broker
+from eventbus.testing.observing import http_get, log_entries
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
 
@@ -62,13 +61,7 @@ class DepartmentProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a request to its health server; (0, "") when nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
+        return http_get(f"http://127.0.0.1:{self.port}{path}")
 
     def condition(self) -> dict[str, Any]:
         """The details of `/readyz`; empty when nobody answers."""
@@ -96,8 +89,7 @@ class DepartmentProcess:
 
     def entries(self, event: str) -> list[dict[str, Any]]:
         """The log entries of that event."""
-        parsed = [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
-        return [entry for entry in parsed if entry.get("event") == event]
+        return log_entries(self.output(), event)
 
     def stop(self) -> int:
         """End it by SIGTERM; the exit code."""
