@@ -1,4 +1,4 @@
-"""Kills one worker of a department at a crash point, alone or beside another, while orders come in."""
+"""Kills a process at a crash point while orders come in."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,17 @@ class Load:
 
 def each(points: list[CrashPoint]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("point", [pytest.param((index, p), id=str(p)) for index, p in enumerate(points)])
+
+
+def assert_survives_death(run: Run, program: Program, crash: CrashPoint, rate: float, calls_max: int) -> None:
+    """A process of the orders service dies there, at one of its first calls: nothing is lost or doubled."""
+    died = len(program.exit_codes) + 2  # one exit is the orderly stop before
+    program.restart(crash=CrashPoint(crash.at, crash.when, call=run.rng.randint(1, calls_max))).wait_ready()
+    with run.customers.placing(rate):
+        wait_until(lambda: len(program.exit_codes) >= died, 60, f"{program.name} died {crash}")
+        run.customers.wait_placed(10)
+    assert program.exit_codes[-1] == KILLED
+    run.assert_kept()
 
 
 def assert_survives(
@@ -64,8 +75,7 @@ def assert_survives(
             worker.wait_ready()
         with run.customers.placing(load.rate):
             wait_until(lambda: any(map(died, armed)), DEADLINE_S, f"{kind} died {crash}")
-            placed = len(run.customers.accepted)
-            wait_until(lambda: len(run.customers.accepted) >= placed + load.orders_after, DEADLINE_S, "orders go on")
+            run.customers.wait_placed(load.orders_after)
         run.shop.wait_ready()  # the other may have done everything before this one is back, whom the count asks
         run.assert_kept()
     finally:

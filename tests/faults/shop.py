@@ -18,8 +18,6 @@ from printer.testing.cutting_proxy import CuttingProxy
 from printer.testing.ippeveprinter import IppEvePrinter, message_bus
 from sap_sandbox.admin_client import AdminClient
 
-from eventbus import database
-
 from .cluster import Cluster
 from .parts import SHORT, Parts
 from .program import Program, ended_by_itself
@@ -255,11 +253,6 @@ class Shop:
     def _shipped(package: str) -> dict[str, Any]:
         document: Mapping[str, Any] = yaml.safe_load(config_path(package, {}).read_text())
         return dict(document)
-
-
-def migrate(url: str, service: str) -> None:
-    """Bring that service's database to its current schema, as its processes do at their start."""
-    database.upgrade(url, service)
 
 
 def wait_quiet_queues(broker: Broker, ignored: set[str], deadline_s: float) -> None:

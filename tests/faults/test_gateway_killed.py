@@ -1,10 +1,10 @@
 """Gateways are killed under load: their customers repeat with their keys."""
 
 import pytest
-from eventbus.testing.waiting import wait_until
 
 from .conftest import Run
 from .crash import CrashPoint
+from .killing import assert_survives_death
 from .parts import Parts
 
 SCENARIO = 1
@@ -44,11 +44,4 @@ def test_both_gateways_killed_at_once(run: Run) -> None:
 def test_gateway_killed_at_a_crash_point(run: Run, point: str) -> None:
     """`kill -9` of a gateway before the commit, after it, before the answer, before the relay is woken"""
     gateway = run.rng.choice(run.shop.all("gateway"))
-    died = len(gateway.exit_codes) + 2  # one exit is the orderly stop before
-    crash = CRASHES[point]
-    gateway.restart(crash=CrashPoint(crash.at, crash.when, call=run.rng.randint(1, 6))).wait_ready()
-    with run.customers.placing(RATE):
-        wait_until(lambda: len(gateway.exit_codes) >= died, 60, f"{gateway.name} died {point}")
-        run.customers.wait_placed(10)
-    assert gateway.exit_codes[-1] == -9
-    run.assert_kept()
+    assert_survives_death(run, gateway, CRASHES[point], RATE, 6)

@@ -10,6 +10,7 @@ from eventbus import database
 
 from .conftest import Run
 from .crash import CrashPoint
+from .killing import assert_survives_death
 from .parts import Parts
 from .program import Program
 from .shop import Shop
@@ -39,14 +40,7 @@ RATE = 60
 def test_relay_killed_at_a_crash_point(run: Run, point: str) -> None:
     """`kill -9` of a relay at each of its crash points, two others beside it"""
     relay = run.rng.choice(run.shop.all("relay"))
-    died = len(relay.exit_codes) + 2  # one exit is the orderly stop before
-    crash = CRASHES[point]
-    relay.restart(crash=CrashPoint(crash.at, crash.when, call=run.rng.randint(1, 3))).wait_ready()
-    with run.customers.placing(RATE):
-        wait_until(lambda: len(relay.exit_codes) >= died, 60, f"{relay.name} died: {point}")
-        run.customers.wait_placed(10)
-    assert relay.exit_codes[-1] == -9
-    run.assert_kept()
+    assert_survives_death(run, relay, CRASHES[point], RATE, 3)
 
 
 def test_relays_killed_at_random(run: Run) -> None:

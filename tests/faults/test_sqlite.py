@@ -12,6 +12,7 @@ from eventbus import database
 
 from .conftest import Run
 from .crash import CrashPoint
+from .killing import assert_survives_death
 from .parts import Parts
 
 SCENARIO = 2
@@ -36,14 +37,7 @@ CRASHES = {
 def test_only_relay_killed_at_a_crash_point(run: Run, point: str) -> None:
     """SQLite: `kill -9` of the one relay at each of its crash points"""
     relay = run.shop.one("relay")
-    died = len(relay.exit_codes) + 2  # one exit is the orderly stop before
-    crash = CRASHES[point]
-    relay.restart(crash=CrashPoint(crash.at, crash.when, call=run.rng.randint(1, 4))).wait_ready()
-    with run.customers.placing(RATE):
-        wait_until(lambda: len(relay.exit_codes) >= died, 60, f"{relay.name} died: {point}")
-        run.customers.wait_placed(10)
-    assert relay.exit_codes[-1] == -9
-    run.assert_kept()
+    assert_survives_death(run, relay, CRASHES[point], RATE, 4)
 
 
 def test_only_gateway_and_relay_killed_at_random(run: Run) -> None:

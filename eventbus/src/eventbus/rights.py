@@ -66,16 +66,8 @@ def of(user: str, nouns: Iterable[str] = NOUNS) -> Rights:
     Raises:
         ValueError: there is no such user, or a noun is none.
     """
-    match user:
-        case "orders-relay":
-            return relay()
-        case "bus-topology":
-            return topology()
-        case "bus-operator":
-            return operator()
-        case "orders":
-            return tracker()
-    return department(user, nouns)
+    others = {RELAY: relay, TOPOLOGY: topology, OPERATOR: operator, RESERVED_DEPARTMENT: tracker}
+    return others[user]() if user in others else department(user, nouns)
 
 
 def department(name: str, nouns: Iterable[str] = NOUNS) -> Rights:
