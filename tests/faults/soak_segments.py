@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pika
@@ -20,6 +21,7 @@ from eventbus.operator.management import Management
 from eventbus.operator.parked import held
 from eventbus.operator.private_node import WAL_BYTES_MAX, PrivateNode
 from eventbus.testing.builders import an_event
+from eventbus.testing.waiting import wait_until
 
 from eventbus import topology
 
@@ -83,8 +85,10 @@ class Traffic:
         self._pins = self._stuck.channel()
         for exchange, queue in (("events", PINNED), ("dead", topology.dead_queue(PINNED))):
             self._send(exchange, "order.created.north" if exchange == "events" else PINNED)
-            while self._pins.basic_get(queue)[0] is None:
-                time.sleep(0.05)
+            wait_until(partial(self._takes_one, queue), 30, f"a message in {queue}")
+
+    def _takes_one(self, queue: str) -> bool:
+        return self._pins.basic_get(queue)[0] is not None
 
     def release(self) -> None:
         """Somebody gives the two old messages back, and they are acked."""

@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,9 +106,10 @@ PROCESSES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 def tells_no_secret(program: Program) -> None:
     """Wait until it has complained or ended, and search what it said."""
     wait_until(lambda: program.output() or not program.is_running, 60, f"{program.name} says something")
-    said_more: Callable[[], bool] = lambda: (  # noqa: E731
-        not program.is_running or any(word in program.output() for word in ("warning", "error", "expected"))
-    )
+
+    def said_more() -> bool:
+        return not program.is_running or any(word in program.output() for word in ("warning", "error", "expected"))
+
     wait_until(said_more, 90, f"{program.name} complains")
     shown = program.output() + "".join(program.get(path)[1] for path in ("/readyz", "/metrics", "/healthz"))
     assert SECRET not in shown
