@@ -89,7 +89,10 @@ class Probe:
 
     @every(seconds=0.2)
     def follow(self) -> None:
-        for note in Path(os.environ["PROBE_FOLDER"]).glob("*.follow"):
+        folder = Path(os.environ["PROBE_FOLDER"])
+        if (folder / "printer away").exists():
+            raise Transient("printer away")
+        for note in folder.glob("*.follow"):
             number, cause_id, cause_type, reference = json.loads(note.read_text())
             self.results.publish(
                 order_number=number, cause_id=cause_id, cause_type=cause_type, state="done", reference=reference

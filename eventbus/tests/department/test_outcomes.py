@@ -130,6 +130,24 @@ def test_in_hand_is_acknowledged_and_reported_by_the_follower(
     assert probe.calls(event.subject) == 1
 
 
+def test_follower_that_has_to_wait_is_no_bug_and_reports_later(
+    broker: Broker, start_probe: Any, reports: Reports
+) -> None:
+    probe = start_probe()
+    event = an_event()
+    probe.script(event.subject, ["in hand", "job 17"])
+    away = probe.folder / "printer away"
+    away.touch()
+    probe.wait_ready()
+    broker.publish(event, "order.created.north")
+    wait_until(lambda: len(probe.entries("recurring work put off")) > 1)
+    entry = probe.entries("recurring work put off")[0]
+    assert (entry["level"], entry["work"], entry["reason"]) == ("warning", "follow", "printer away")
+    away.unlink()
+    wait_until(lambda: reports.of(event.subject) == ["done"])
+    assert "bug in the handler" not in probe.output()
+
+
 UNDECODABLE = [
     (b"not json", "application/json", "not JSON"),
     (b"\xff\xfe", "application/json", "not UTF-8"),

@@ -7,6 +7,11 @@ import eventlet
 from eventlet.event import Event as Signal
 from nameko.extensions import Entrypoint, register_entrypoint
 
+from eventbus.department.outcomes import Verdict
+from eventbus.logs import get_logger
+
+log = get_logger(__name__)
+
 Work = TypeVar("Work", bound=Callable[..., Any])
 
 
@@ -14,7 +19,7 @@ class Every(Entrypoint):
     """Runs the method in a worker, again `seconds` after it has ended. What it raises is logged."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__()
+        super().__init__(expected_exceptions=(Verdict,))
         self.seconds = seconds
         self.timeout_s = 0.0
         self._stopping = Signal()
@@ -47,10 +52,13 @@ class Every(Entrypoint):
     def _run(self) -> None:
         while not self._stops_within(self.seconds):
             self._ended = Signal()
-            self.container.spawn_worker(
-                self, (), {}, handle_result=lambda _context, result, exc_info: (result, exc_info)
-            )
+            self.container.spawn_worker(self, (), {}, handle_result=self._note)
             self._ended.wait()
+
+    def _note(self, _context: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        if exc_info is not None and isinstance(exc_info[1], Verdict):  # nameko has logged any other, as a bug
+            log.warning("recurring work put off", work=self.method_name, reason=exc_info[1].reason)
+        return result, exc_info
 
     def _stops_within(self, seconds: float) -> bool:
         with eventlet.Timeout(seconds, False):
@@ -63,7 +71,8 @@ def every(seconds: float) -> Callable[[Work], Work]:
 
     It is ended at the settings' `handler_timeout_s`.
 
-    It runs in a worker, never twice at a time. What it raises is logged, and it runs again.
+    It runs in a worker, never twice at a time. What it raises is logged, a `Transient` as a warning with its reason,
+    anything unknown as a bug, and it runs again.
 
     Raises:
         ValueError: the pause is not positive.

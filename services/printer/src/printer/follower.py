@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 
 from eventbus.department.ledger import Entry, Key, LeaseLostError
-from eventbus.department.owner import new_owner
+from eventbus.department.owner import new_owner, process_owner
 from eventbus.logs import get_logger
 
 from printer import _metrics as metrics
@@ -44,7 +44,7 @@ class Follower:
         self._media = media
         self._forgets_done = forgets_done
         self._repeats_lost = repeats_lost
-        self._owner = new_owner()
+        self._owner = process_owner()
         self._next_look: dict[Key, float] = {}
         self._answers = True
         self._led = False
