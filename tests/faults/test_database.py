@@ -25,7 +25,7 @@ LONG_AWAY_S = 30.0
 LONG_FROM_SEED = 20
 """The half minute that a real restart takes is for those who have the patience: `--runs 20`."""
 COMMITS = {
-    "gateway": (b"orders gateway", b"INSERT INTO orders"),
+    "gateway": (b"orders gateway", b'"request_hash"'),  # of its parameter: the statement is prepared, and sent no more
     "relay": (b"orders relay", b"COMMIT"),
     "tracker": (b"application_name\0orders\0", b"COMMIT"),
     **{name: (f"application_name\0{name}\0".encode(), b"COMMIT") for name in ALL_DEPARTMENTS},
