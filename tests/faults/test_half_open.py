@@ -9,7 +9,7 @@ from .parts import ALL_DEPARTMENTS, Parts
 
 SCENARIO = 4
 CONNECTED = ("relay", "tracker", *ALL_DEPARTMENTS)
-PARTS = Parts(gateways=1, amqp_by_proxy=CONNECTED)
+PARTS = Parts(gateways=1, paper="folder", amqp_by_proxy=CONNECTED)
 WAYS = ((True, True), (True, False), (False, True))
 """Whether requests and answers are swallowed: both, what goes to the broker, or what comes from it."""
 
