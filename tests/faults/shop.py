@@ -261,9 +261,10 @@ def wait_quiet_queues(broker: Broker, ignored: set[str], deadline_s: float) -> N
     The management API's counts are about a second old, so two looks that far apart must agree.
     """
 
-    def busy() -> dict[str, int]:
+    def busy() -> dict[str, str]:
         return {
-            str(queue["name"]): int(queue.get("messages", 0))
+            str(queue["name"]): f"{queue.get('messages_ready')} ready, {queue.get('messages_unacknowledged')} in hand,"
+            f" {queue.get('consumers')} consumers, leader {queue.get('leader')}"
             for queue in broker.management.queues()
             if queue.get("messages") and queue["name"] not in ignored and queue.get("type") != "stream"
         }

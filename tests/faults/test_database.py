@@ -16,9 +16,7 @@ from .proxy import Proxy
 from .shop import Shop
 
 SCENARIO = 6
-PARTS = Parts(
-    gateways=2, relays=2, paper="folder", database_by_proxy=("gateway", "relay", "tracker", *ALL_DEPARTMENTS)
-)
+PARTS = Parts(gateways=2, relays=2, paper="folder", database_by_proxy=("gateway", "relay", "tracker", *ALL_DEPARTMENTS))
 
 RATE = 8
 """A printer of tests takes a second or more for a page."""
