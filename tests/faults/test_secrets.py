@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from eventbus.contract import routing_key_of
 from eventbus.settings import config_path
 from eventbus.testing.broker import Broker
+from eventbus.testing.builders import an_event
 from eventbus.testing.ports import free_port
 from eventbus.testing.waiting import wait_until
+from eventbus.topology import DEAD, TIER_NAMES
 from orders.model import CROCKFORD, new_number
 
 from .program import Program
+from .refusing_target import RefusingTarget
 
 NUMBERS = 20_000
 SIGMAS = 7.0
@@ -157,3 +161,34 @@ def test_password_that_the_database_refuses_is_not_told(
 def test_secret_in_a_wrong_setting_is_not_told(start: Any, seed: int, process: str, changes: dict[str, Any]) -> None:
     """A setting that is wrong and holds a password is named, not shown"""
     tells_no_secret(start(*PROCESSES[process], **changes))
+
+
+@pytest.mark.runs_shared_by(4)
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("process", ["sap_bridge", "printer"])
+def test_password_that_the_target_refuses_is_not_told(
+    start: Any, broker: Broker, seed: int, process: str, status: int
+) -> None:
+    """A login that SAP or the printer refuses shows in no log, no answer, no retry and no dead letter"""
+    target = RefusingTarget(status)
+    changes = {
+        "sap_bridge": {"sap__url": f"http://127.0.0.1:{target.port}/sap", "sap__password": SECRET},
+        "printer": {
+            "printer_uri": f"ipp://127.0.0.1:{target.port}/ipp/print",
+            "printer_user": "order-bus",
+            "printer_password": SECRET,
+        },
+    }[process]
+    try:
+        program = start(*PROCESSES[process], **changes)
+        wait_until(lambda: program.get("/readyz")[0] == 200, 90, f"{process} is ready")
+        left = [broker.tap("#", exchange) for exchange in (DEAD, *TIER_NAMES)]
+        event = an_event()
+        broker.publish(event, routing_key_of(event))
+        wait_until(lambda: SECRET in target.passwords, 90, f"{process} logs in")
+        messages = wait_until(lambda: [m for queue in left for m in broker.take_all(queue)], 90, "the event comes back")
+        tells_no_secret(program)
+        for message in messages:
+            assert SECRET not in f"{message.body!r} {message.properties}"
+    finally:
+        target.close()
