@@ -82,7 +82,7 @@ class Auditor:
                 f"{len(waiting)} of {len(customers.numbers)} orders are not settled: {some}"
             ) from error
         wait_until(lambda: self._outbox() == 0, 30, "the outbox is empty")
-        # the feed: RabbitMQ repeats what a stream did not confirm after three minutes; nobody but the archive waits for it
+        # RabbitMQ repeats what a stream did not confirm after three minutes; only the archive waits for its feed
         kept = {
             "unclaimed",
             ARCHIVE_FEED,

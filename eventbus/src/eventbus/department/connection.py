@@ -15,7 +15,7 @@ from eventbus.department.declaring import declare
 from eventbus.department.handlers import Handlers
 from eventbus.department.link import Endpoint, LinkDownError
 from eventbus.department.messages import Outgoing
-from eventbus.department.session import Session, SessionSettings
+from eventbus.department.session import Session, SessionSettings, StuckError
 from eventbus.department.settings import DepartmentSettings
 from eventbus.logs import get_logger
 
@@ -25,6 +25,8 @@ RECONNECT_S = 0.5
 RECONNECT_MAX_S = 5.0
 PROVED_S = 30.0
 """A session that lived so long was worth trying."""
+REBIND_TIMES = 3
+"""A department binds its queue again every `confirm_timeout_s`, if it has not lost its connection and comes back."""
 
 
 class DeadlineError(Exception):
@@ -68,6 +70,8 @@ class Connection:
         random.shuffle(self._endpoints)  # balances the replicas over the broker's hosts
         self._generation = 0
         self._session_ready = Signal()
+        self._refused_max_s = settings.confirm_timeout_s
+        self._events_gone = False  # with `events` went the bindings of all departments
         self.session: Session | None = None
         self.announced = False
         self.lived = False
@@ -104,6 +108,7 @@ class Connection:
             bindings=topology.department(self._name, self._handlers.patterns).bindings,
             heartbeat_s=s.heartbeat_s,
             confirm_timeout_s=s.confirm_timeout_s,
+            refused_max_s=self._refused_max_s,
             ca=Path(s.amqp_ca) if s.amqp_ca else None,
         )
 
@@ -140,6 +145,8 @@ class Connection:
         _metrics.LINK_UP.labels(self._name).set(1)
         _metrics.GENERATION.labels(self._name).set(session.generation)
         log.info("connected", department=self._name, host=str(session.endpoint), generation=session.generation)
+        if self._events_gone:
+            self._wait_until_others_bind(session)
         self._session_ready.send(None)
         if self.announced:
             self._consumer.on_open()
@@ -153,7 +160,20 @@ class Connection:
         error = session.error or LinkDownError("closed")
         if not self.stopping:
             log.warning("connection lost", department=self._name, error=str(error))
+        self._events_gone = isinstance(error, amqp.NotFound) and f"'{topology.EVENTS}'" in str(error)
+        # each end of a session brings deliveries nearer to their limit: where a queue is full, later each time
+        self._refused_max_s = (
+            self._refused_max_s * 2 if isinstance(error, StuckError) else self._settings.confirm_timeout_s
+        )
         self._consumer.on_lost(error)
+
+    def _wait_until_others_bind(self, session: Session) -> None:
+        """Take and publish nothing yet: a report that the tracker has not bound its queue for would reach nobody."""
+        wait_s = REBIND_TIMES * self._settings.confirm_timeout_s
+        reason = "the other departments have to bind their queues again"
+        log.warning("exchange was deleted", department=self._name, waiting_s=wait_s, reason=reason)
+        with eventlet.Timeout(wait_s, False):
+            session.down.wait()
 
     def _announce(self, session: Session) -> None:
         """Announce the department, then let it consume: one that may not publish must not take an event."""

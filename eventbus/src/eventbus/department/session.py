@@ -41,7 +41,13 @@ class SessionSettings:
     """The department's own, bound again every `confirm_timeout_s`: AMQP cannot ask whether they stand."""
     heartbeat_s: int
     confirm_timeout_s: float
+    refused_max_s: float
+    """How long one message may be refused before the session ends: a channel may be stuck with a leader that died."""
     ca: Path | None
+
+
+class StuckError(LinkDownError):
+    """The broker went on refusing a message: another channel may reach another leader of the queue."""
 
 
 class Session:
@@ -225,9 +231,9 @@ class Session:
 
         Raises:
             LinkDownError: the session ended first, or the message must reach a queue and there is none (the next
-                session declares again).
+                session declares again), or it was refused for too long (StuckError).
         """
-        pause_s = INSIST_PAUSE_S
+        pause_s, begun_at = INSIST_PAUSE_S, monotonic()
         while True:
             if self._publisher is None or self.error is not None:
                 raise LinkDownError(str(self.error or "not open"))
@@ -237,6 +243,10 @@ class Session:
                 )
             except RefusedError:
                 on_retry()
+                if monotonic() - begun_at > self._settings.refused_max_s:
+                    error = StuckError(f"{message.exchange} {message.routing_key} refused again and again")
+                    self.fail(error)
+                    raise error from None
                 eventlet.sleep(pause_s)
                 pause_s = min(pause_s * 2, INSIST_PAUSE_MAX_S)
             except UnroutableError as error:

@@ -21,6 +21,7 @@ BACK_OFF_MIN_S = 0.1
 BACK_OFF_MAX_S = 2.0
 REBIND_TIMES = 3
 """A department binds its queue again every `confirm_timeout_s`, if it has not lost its connection and comes back."""
+PATIENCE_MAX_S = 3600.0
 NOT_FOUND = 404
 PERSISTENT = 2
 APP_ID = "orders"
@@ -75,6 +76,9 @@ class Link:
         self._channel: Channel | None = None  # while it takes messages
         self._blocked = False
         self._heard_at = 0.0  # the last confirm, or when waiting for one began
+        self._ready_at = 0.0
+        self._refused = False  # something, on this link
+        self._patience_s = confirm_timeout_s
         self._next_tag = 1
         self._oldest_tag = 1
         self._unconfirmed: dict[int, tuple[Batch, Row]] = {}
@@ -153,6 +157,7 @@ class Link:
     def _on_ready(self, channel: Channel) -> None:
         self._stood, self._gone = True, False
         self._channel = channel
+        self._ready_at, self._refused = time.monotonic(), False
         self._next_tag = self._oldest_tag = 1
         self._unconfirmed.clear()
         self._returned.clear()
@@ -205,6 +210,7 @@ class Link:
             batch, row = entry
             if not acked:
                 self._metrics.nacked.inc()
+                self._refused = True
                 batch.refuse(row)
             elif self._returned and self._was_returned(row):
                 self._metrics.returned.inc()
@@ -228,9 +234,20 @@ class Link:
     # ------------------------------------------------------------------ blocked, late, lost
 
     def check(self) -> None:
-        """Drop a link that gives no answer. To be called every second or so."""
+        """Drop a link that gives no answer, or that was refused something and has stood for a while. To be called every
+        second or so.
+
+        A channel whose first message for a queue meets a leader that has just died refuses that queue's messages for
+        as long as the leader's node is away (`rabbit_fifo_client:enqueue/3` of 3.10: `{badrpc, nodedown} ->
+        {reject_publish, _}`; seen for a minute, while two nodes of three had a new leader within 0.3 s). A new channel
+        asks the new leader. Where it is refused, too, a queue is full: then the next one is made twice as late.
+        """
         connection = self._connection
         if connection is None or self._blocked or not connection.is_open:
+            return
+        if self._refused and self._channel is not None and time.monotonic() - self._ready_at > self._patience_s:
+            self._patience_s = min(self._patience_s * 2, PATIENCE_MAX_S)
+            self.drop("events were refused: a new channel may reach another leader")
             return
         waits = bool(self._unconfirmed) or self._channel is None
         silent_s = time.monotonic() - self._heard_at
