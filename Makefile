@@ -1,6 +1,6 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean
+.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean images up down test-images
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
@@ -44,6 +44,20 @@ soak: ## Steady load and steady faults on the whole shop: does anything grow? (M
 soak-segments: ## Whether RabbitMQ frees the disk of queues like ours (MINUTES=10 RATE=400; RABBITMQ_SERVER=…)
 	@deploy/laptop/prepare test
 	@exec $(VENV)/python -m tests.faults.soak_segments --minutes $(or $(MINUTES),10) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+images: ## Build every image with docker or podman (PYTHON_IMAGE=name@sha256:…, BUILD_ARGS='…' for the engine)
+	@deploy/images/build
+
+up: images ## Start everything in containers, with docker compose or podman-compose (ARGS='--profile monitoring'; COMPOSE=…)
+	@deploy/compose/run $(ARGS) up --detach
+	@deploy/compose/run $(ARGS) ps
+
+down: ## Stop and remove the containers (ARGS='--profile …'; with their data: . var/compose/env; docker compose down -v)
+	@deploy/compose/run $(ARGS) down
+
+test-images: ## Build the images, start them and try them: what is in them, orders, SIGTERM (code 77: no engine or no images)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/pytest tests/images --timeout 900 $(ARGS)
 
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python
