@@ -38,7 +38,7 @@ def joined() -> str:
         "COMPOSE_PROFILES": ",".join(profiles),
         **demanded,
     }
-    command = [Path(sys.executable).with_name("podman-compose"), "--dry-run", "config"]
+    command = [str(Path(sys.executable).with_name("podman-compose")), "--dry-run", "config"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return ended.stdout
 
@@ -69,8 +69,8 @@ def _order_problems(_name: str, service: dict[str, Any], services: Services) -> 
             yield f"waits for {other}, which is not there"
         elif how["condition"] == "service_healthy" and "healthcheck" not in wanted:
             yield f"waits for the health of {other}, which has no health check"
-        elif how["condition"] == "service_completed_successfully" and wanted.get("restart") != "on-failure":
-            yield f"waits for the end of {other}, which is started again"
+        elif how["condition"] == "service_completed_successfully":
+            yield f"waits for the end of {other}: podman can start nothing after a container that ended"
 
 
 def _reach_problems(name: str, service: dict[str, Any], services: Services) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _reach_problems(name: str, service: dict[str, Any], services: Services) -> I
         host, _, number = target.partition(":")
         if host not in services:
             yield f"watches {target}, which is not there"
-        elif "healthcheck" in services[host] and host != "broker" and number != _port_of(services[host]):
+        elif number != (_port_of(services[host]) or number):
             yield f"watches {target}, whose port is another"
 
 
@@ -102,7 +102,10 @@ def _login_problems(_name: str, service: dict[str, Any], services: Services) -> 
             rights.of(login.partition(":")[0])
         except ValueError as error:
             yield f"login {login}: {error}"
-    for variable, provider, kind in (("AMQP_URL", "users", "LOGIN_"), ("DATABASE_URL", "databases", "DATABASE_")):
+    for variable, provider, kind in (
+        ("AMQP_URL", "broker-setup", "LOGIN_"),
+        ("DATABASE_URL", "database-setup", "DATABASE_"),
+    ):
         if url := service.get("environment", {}).get(variable):
             parts = urlsplit(url)
             known = [*_values(services[provider], kind), "administrator:broker_password"]
@@ -122,7 +125,7 @@ def _setting_problems(name: str, service: dict[str, Any], _services: Services) -
     known |= OF_THE_TOOL if folder.name == "eventbus" else set()
     given = {key for key in service.get("environment", {}) if not key.startswith("LOGIN_")}
     yield from (f"no setting of {folder.name} is called {key}" for key in sorted(given - known))
-    if "healthcheck" in service:
+    if _port_of(service):
         ports = {substitute(match, {}) for text in _settings_of(folder) for match in re.findall(r"port: (\S+)", text)}
         if _port_of(service) not in ports:
             yield f"asks port {_port_of(service)} for its health, and listens on {', '.join(sorted(ports))}"
@@ -150,7 +153,7 @@ def _gateway_problems(services: Services) -> Iterator[str]:
     """What is published before a department has its queue, it does not get."""
     waited = services["gateway"]["depends_on"]
     for name, service in services.items():
-        if "healthcheck" in service and _folder_of(service) and "profiles" not in service and name != "gateway":
+        if _folder_of(service) and _port_of(service) and "profiles" not in service and name != "gateway":
             if name not in waited:
                 yield f"gateway: does not wait for {name}"
             if name not in {target.partition(":")[0] for target in _values(services["prometheus"], "TARGET_")}:
@@ -180,7 +183,8 @@ def _values(service: dict[str, Any], prefix: str) -> list[str]:
 
 
 def _port_of(service: dict[str, Any]) -> str:
-    found = re.search(r"127\.0\.0\.1:(\d+)", " ".join(map(str, service["healthcheck"]["test"])))
+    """The one that its health check asks, or none."""
+    found = re.search(r"127\.0\.0\.1:(\d+)", " ".join(map(str, service.get("healthcheck", {}).get("test", []))))
     return found[1] if found else ""
 
 
@@ -225,16 +229,16 @@ GONE = object()
         ("printer image", "order-bus/printer:latest", "a version of ours"),
         ("broker image", "rabbitmq", "an exact one"),
         ("printer depends_on topologies", {"condition": "service_healthy"}, "which is not there"),
-        ("printer depends_on topology condition", "service_healthy", "no health check"),
-        ("topology restart", "unless-stopped", "which is started again"),
+        ("printer depends_on prometheus", {"condition": "service_healthy"}, "no health check"),
+        ("printer depends_on broker-setup condition", "service_completed_successfully", "waits for the end"),
         ("marketing ports", ["8083:8083"], "open to the network"),
         ("marketing ports", ["127.0.0.1:8000:8000"], "taken twice"),
-        ("users volumes", ["./deploy/compose/user:/users"], "not there"),
+        ("broker-setup volumes", ["./deploy/compose/setup:/setup"], "not there"),
         ("prometheus environment TARGET_PRINTER", "printer:8085", "port is another"),
         ("prometheus environment TARGET_PRINTER", GONE, "does not watch printer"),
-        ("users environment LOGIN_PRINTER", "printer:other", "users makes no printer"),
-        ("users environment LOGIN_PRINTER", "Printer-1:x", "login Printer-1"),
-        ("databases environment DATABASE_PRINTER", GONE, "databases makes no printer"),
+        ("broker-setup environment LOGIN_PRINTER", "printer:other", "broker-setup makes no printer"),
+        ("broker-setup environment LOGIN_PRINTER", "Printer-1:x", "login Printer-1"),
+        ("database-setup environment DATABASE_PRINTER", GONE, "database-setup makes no printer"),
         ("printer environment DATABASE_URL", "postgresql://printer:printer_password@database/orders", "another's"),
         ("printer environment AMQP_URL", "amqp://printer:printer_password@rabbit/", "there is no rabbit"),
         ("printer environment PRINTER_URL", "file:///slips", "no setting of printer is called PRINTER_URL"),
