@@ -1,11 +1,12 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean images up down test-images
+.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean images up down test-images manifests broker-users deploy-schemas
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
 PROJECTS = eventbus $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml services/*/*/pyproject.toml))
 ARGS ?=
+ENV ?= production
 N ?= 2
 SEED ?= 1
 ONLY ?=
@@ -59,6 +60,19 @@ test-images: ## Build the images, start them and try them: what is in them, orde
 	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest tests/images --timeout 900 $(ARGS)
 
+manifests: ## Everything for Kubernetes as one stream, the platform first (ENV=production or development), for kubectl apply -f -
+	@deploy/laptop/prepare python >&2
+	@for folder in deploy/kubernetes/platform $(filter-out deploy/kubernetes/platform/%,$(wildcard deploy/kubernetes/*/overlays/$(ENV))); do \
+	  $(VENV)/kubectl kustomize $${folder%/overlays/$(ENV)}/overlays/$(ENV) || exit 1; echo ---; done
+
+broker-users: ## Write each service's broker users for Kubernetes anew, from the table of rights
+	@deploy/laptop/prepare python
+	@exec $(VENV)/python deploy/kubernetes/broker_users.py
+
+deploy-schemas: ## Check the manifests against the operators' CustomResourceDefinitions, renew the inventory (CRDS=folder)
+	@deploy/laptop/prepare python
+	@exec $(VENV)/python -m tests.deploy.inventory $(CRDS)
+
 lint: ## ruff and mypy, strict
 	@deploy/laptop/prepare python
 	$(VENV)/ruff check .
@@ -66,6 +80,7 @@ lint: ## ruff and mypy, strict
 	@for project in $(PROJECTS); do for part in $$project/src $$project/tests; do \
 	  [ ! -d $$part ] || { echo mypy $$part; $(VENV)/mypy $$part || exit 1; }; done; done
 	$(VENV)/mypy deploy/laptop
+	$(VENV)/mypy deploy/kubernetes
 	$(VENV)/mypy tests
 
 format: ## Format the code, and mend what ruff can
