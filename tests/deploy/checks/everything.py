@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import builtin, custom, ports, selecting, values
+from . import broker_rights, builtin, code, custom, images, network, platform, pods, ports, scaling, selecting, values
 from .manifests import Finding, Manifests
 
 Check = Callable[[Manifests], Iterator[Finding]]
@@ -13,6 +13,13 @@ CHECKS: dict[str, Check] = {
     "C4 selecting": selecting.check,
     "C4 ports": ports.check,
     "C4 values": values.check,
+    "C5 pods": pods.check,
+    "C5 scaling": scaling.check,
+    "C5 network": network.check,
+    "C5 images": images.check,
+    "C5 platform": platform.check,
+    "C6 code": code.check,
+    "C7 rights": broker_rights.check,
 }
 
 

@@ -17,6 +17,8 @@ ENVIRONMENTS = ("development", "production")
 NAMESPACE = "order-bus"
 PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
+SECRET = "ofasecretthatnobodyknowsbutitsowner0000"
+"""Stands for what a Secret holds."""
 COMPONENT = "app.kubernetes.io/component"
 
 Object = dict[str, Any]
@@ -60,13 +62,13 @@ class Manifests:
         return (each for each in self.of("Deployment") if pod_labels(each).get(PART_OF) == NAMESPACE)
 
     def environment_of(self, container: Mapping[str, Any]) -> dict[str, str]:
-        """The container's variables, `$(VAR)` replaced. What a Secret holds is told by `secret`."""
+        """The container's variables, `$(VAR)` replaced. `SECRET` stands for what a Secret holds."""
         found: dict[str, str] = {}
         for source in container.get("envFrom", []):
             config = self.named("ConfigMap", source["configMapRef"]["name"])
             found |= config["data"] if config else {}
         for entry in container.get("env", []):
-            value = entry.get("value", "secret")
+            value = entry.get("value", SECRET)
             for name, known in found.items():
                 value = value.replace(f"$({name})", known)
             found[entry["name"]] = value
