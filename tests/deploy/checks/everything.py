@@ -2,7 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from . import broker_rights, builtin, code, custom, images, network, platform, pods, ports, scaling, selecting, values
+from . import (
+    alerts,
+    broker_rights,
+    builtin,
+    code,
+    custom,
+    images,
+    network,
+    platform,
+    pods,
+    ports,
+    scaling,
+    selecting,
+    values,
+)
 from .manifests import Finding, Manifests
 
 Check = Callable[[Manifests], Iterator[Finding]]
@@ -20,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "C5 platform": platform.check,
     "C6 code": code.check,
     "C7 rights": broker_rights.check,
+    "C8 alerts": alerts.check,
 }
 
 
