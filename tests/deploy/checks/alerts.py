@@ -47,9 +47,8 @@ def check(manifests: Manifests) -> Iterator[Finding]:
         if set(cases) != {rule["alert"] for rule in rules}:
             differing = sorted(set(cases) ^ {rule["alert"] for rule in rules})
             yield Finding("C8 alert", ", ".join(differing), "has a case and no rule, or a rule and no case")
-        if told := _promtool(
-            groups, {name: case for name, case in cases.items() if "fires" in case and "silent" in case}
-        ):
+        known = {rule["alert"]: cases[rule["alert"]] for rule in rules if rule["alert"] in cases}
+        if told := _promtool(groups, known):
             yield Finding("C8 PromQL", "PrometheusRule", told)
 
 

@@ -27,7 +27,7 @@ def check(manifests: Manifests) -> Iterator[Finding]:
         if label(each) not in known and each["metadata"]["name"] != "keda":
             yield Finding("C7 rights", label(each), "nobody's process needs it")
     for each in manifests.of("Permission", "TopicPermission"):
-        yield from (Finding("C5 rights", label(each), what) for what in _broad(each))
+        yield from (Finding("C7 broad rights", label(each), what) for what in _broad(each))
 
 
 def load_generator() -> ModuleType:

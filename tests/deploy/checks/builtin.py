@@ -16,6 +16,15 @@ from referencing import Registry, Resource
 from . import custom
 from .manifests import Finding, Manifests, Object, label
 
+VALUES = {
+    "imagePullPolicy": {"Always", "IfNotPresent", "Never"},
+    "policyTypes": {"Ingress", "Egress"},
+    "protocol": {"TCP", "UDP", "SCTP"},
+    "restartPolicy": {"Always", "OnFailure", "Never"},
+    "unhealthyPodEvictionPolicy": {"AlwaysAllow", "IfHealthyBudget"},
+    "whenUnsatisfiable": {"ScheduleAnyway", "DoNotSchedule"},
+}
+"""Of fields that have few; those schemas tell none."""
 VERSIONS = ("1.30", "1.34", "1.37")
 
 
@@ -27,6 +36,9 @@ def check(manifests: Manifests) -> Iterator[Finding]:
         for version in VERSIONS:
             for fault in _faults(each, version):
                 yield Finding("C2 built-in", label(each), f"Kubernetes {version}: {fault}")
+        for key, value in _enumerated(each):
+            if value not in VALUES[key]:
+                yield Finding("C2 built-in", label(each), f"{key} is {value}, none of {', '.join(sorted(VALUES[key]))}")
 
 
 def _faults(each: Object, version: str) -> Iterator[str]:
@@ -36,6 +48,18 @@ def _faults(each: Object, version: str) -> Iterator[str]:
         return
     for error in validator.iter_errors(each):
         yield f"{'.'.join(str(step) for step in error.path)}: {error.message[:200]}"
+
+
+def _enumerated(node: Any) -> Iterator[tuple[str, Any]]:
+    """Every value of the fields in `VALUES`."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _enumerated(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in VALUES:
+                yield from ((key, each) for each in (value if isinstance(value, list) else [value]))
+            yield from _enumerated(value)
 
 
 @functools.cache

@@ -1,10 +1,10 @@
 """What is checked: the rendered objects of one environment, and the folder that they come from."""
 
-import functools
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +95,13 @@ def overlays(environment: str, folder: Path = KUBERNETES) -> list[Path]:
 
 def rendered(environment: str, folder: Path = KUBERNETES) -> Manifests:
     """All objects of that environment."""
-    objects = [each for overlay in overlays(environment, folder) for each in _rendered(overlay)]
+    objects = [each for overlay in overlays(environment, folder) for each in rendered_overlay(overlay)]
     return Manifests(environment, objects, folder)
 
 
-def _rendered(overlay: Path) -> list[Object]:
-    return list(_once(overlay)) if KUBERNETES in overlay.parents else render(overlay)
-
-
-@functools.cache
-def _once(overlay: Path) -> tuple[Object, ...]:
+@cache
+def rendered_overlay(overlay: Path) -> tuple[Object, ...]:
+    """What kustomize makes of that folder, once. Whoever changes it copies it."""
     return tuple(render(overlay))
 
 
