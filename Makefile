@@ -1,6 +1,6 @@
 # Everything that these write lies under var/. PYTHON=… names another Python (3.11 or later).
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-faults test-faults-mutants soak soak-segments lint format bench pins audit clean images up down test-images manifests broker-users deploy-schemas
+.PHONY: help run demo test test-fast test-faults test-upgrade test-faults-mutants soak soak-segments lint format bench pins audit clean images up down test-images manifests broker-users deploy-schemas
 export PIP_USER := 0
 VENV := var/venv/bin
 SLOW := broker or database or printer or browser or process
@@ -33,6 +33,10 @@ test-fast: ## The tests that start nothing, in under a minute
 test-faults: ## Attack the whole shop and count from outside (N=20 runs of each scenario, ONLY=word, SEED=1; RABBITMQ_SERVER=…)
 	@deploy/laptop/prepare test
 	@exec $(VENV)/pytest tests/faults -n 2 --dist loadfile --timeout 600 --runs $(N) --seed $(SEED) $(if $(ONLY),-k "$(ONLY)") $(ARGS)
+
+test-upgrade: ## The version before and this one side by side under load: rolling upgrade and back (PREVIOUS=<commit>, N=2 runs)
+	@deploy/laptop/prepare test
+	@exec $(VENV)/pytest tests/faults/test_upgrade.py --timeout 900 --runs $(N) --seed $(SEED) $(ARGS)
 
 test-faults-mutants: ## Show that the fault suite can fail: break a copy in a dozen ways and expect red (ONLY=word)
 	@deploy/laptop/prepare test
