@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted(
     [
         *(ROOT / "services").rglob("requirements.txt"),
-        ROOT / "deploy/laptop/requirements.txt",
+        *(ROOT / "deploy").rglob("requirements.txt"),
+        ROOT / "eventbus/requirements.txt",
         ROOT / "tests/requirements.txt",
     ]
 )

@@ -13,8 +13,8 @@ LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 BANNED_NAMES = {"utils", "util", "common", "base", "helpers", "helper", "misc"}
 TOP_LEVEL = {
-    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "compose.yaml",
-    "deploy", "docs", "eventbus", "pyproject.toml", "services", "tests",
+    ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
+    "compose.yaml", "deploy", "docs", "eventbus", "pyproject.toml", "services", "tests",
 }  # fmt: skip
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pyproject.toml"))
 BROKER_WORDS = re.compile(r"\b(pika|amqp|kombu|basic_\w+|delivery_tag|exchange|routing_key|queue_declare)\b")

@@ -49,7 +49,7 @@ def main() -> int:
 
 def requirement_files() -> list[Path]:
     """Every requirements.txt of this repository."""
-    folders = (ROOT / "services", ROOT / "deploy", ROOT / "tests")
+    folders = (ROOT / "eventbus", ROOT / "services", ROOT / "deploy", ROOT / "tests")
     return sorted(file for folder in folders for file in folder.rglob("requirements.txt"))
 
 

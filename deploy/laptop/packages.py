@@ -64,6 +64,7 @@ FOR_TESTS = (
     Program("pdftotext", "poppler-utils"),
     Program("zbarimg", "zbar-tools"),
     Program("openssl", "openssl"),
+    Program("promtool", "prometheus"),
     Program("node", "nodejs"),
     Program("npm", "npm"),
     BROWSER,

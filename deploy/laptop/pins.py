@@ -21,6 +21,8 @@ def main() -> None:
         for file in sorted((ROOT / "services").rglob("pyproject.toml"))
     }
     wanted[ROOT / "deploy/laptop/requirements.txt"] = [f"{eventbus}[operator]", "-r", _source("deploy/laptop")]
+    wanted[ROOT / "deploy/images/requirements.txt"] = ["-r", _source("deploy/images")]
+    wanted[ROOT / "eventbus/requirements.txt"] = [f"{eventbus}[operator]"]  # of the image of `bus`
     wanted[ROOT / "tests/requirements.txt"] = [f"{eventbus}[testing]", "-r", _source("tests")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as together:
         together.writelines(_resolve([word for words in wanted.values() for word in words]))

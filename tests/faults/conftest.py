@@ -120,7 +120,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and report.failed and isinstance(item, pytest.Function):
         if isinstance(shop := item.funcargs.get("shop"), Shop):
             report.sections.append(("the shop's logs", shop.logs()))
-        if "seed" in item.callspec.params:
+        if hasattr(item, "callspec") and "seed" in item.callspec.params:
             repeat = f"make test-faults ONLY={item.originalname} N=1 SEED={item.callspec.params['seed']}"
             report.sections.append(("repeat it", repeat))
     return report

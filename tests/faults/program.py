@@ -65,10 +65,16 @@ class Program:
         self.config_file = folder / f"{name}.yaml"
         self.config_file.write_text(yaml.safe_dump(document))
         self._environ = {**os.environ, **(environ or {}), "CONFIG_FILE": str(self.config_file), "LOG_FORMAT": "json"}
+        self._interpreter = sys.executable
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._crash_again: CrashPoint | None = None
         self._lock = threading.RLock()
+
+    def use(self, environ: Mapping[str, str], interpreter: str = sys.executable) -> None:
+        """From its next start on: another environment over its own, another Python."""
+        self._environ |= environ
+        self._interpreter = interpreter
 
     @property
     def pid(self) -> int:
@@ -83,9 +89,9 @@ class Program:
         """Start it; with `crash` it kills itself by SIGKILL when it gets there (once: a later start has none; with
         `again` whenever the supervisor starts it).
         """
-        command = [sys.executable, *self._arguments]
+        command = [self._interpreter, *self._arguments]
         if crash is not None:
-            command = [sys.executable, str(_HERE / "crash.py"), *crash.arguments, "--", *self._arguments]
+            command = [self._interpreter, str(_HERE / "crash.py"), *crash.arguments, "--", *self._arguments]
         with self._lock, self._log.open("ab") as log:
             assert not self.is_running, f"{self.name} runs already"
             self._process = subprocess.Popen(

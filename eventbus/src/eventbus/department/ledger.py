@@ -267,10 +267,11 @@ class Ledger:
         """The rows that a `select` of the whole table finds, one by one: for reports of a department's own."""
         return (_entry(row) for row in connection.execute(statement))
 
-    def remembers_since(self, connection: Connection) -> datetime | None:
-        """When the oldest row was made: a replay from before that would do effects twice. None: there is no row."""
+    def remembers_since(self, connection: Connection) -> datetime:
+        """When the oldest row was made: a replay from before that would do effects twice. Without a row: now, for a
+        new ledger cannot be told from one that was lost."""
         oldest: datetime | None = connection.scalar(sa.select(sa.func.min(self.table.c.created_at)))
-        return oldest
+        return oldest or self.clock()
 
     def _insert(self, connection: Connection, key: Key, **values: Any) -> Entry | None:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

@@ -1,5 +1,6 @@
 """RabbitMQ's management HTTP API: what AMQP cannot ask."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -21,6 +22,9 @@ class Management:
             hosts needs `administrator`.
         vhost: name of the virtual host.
 
+    An `https` host's certificate is checked against the file that `AMQP_CA` of the environment names; without it,
+    against the CAs that requests brings.
+
     Every method raises `UnreachableError` when the API does not answer or refuses.
     """
 
@@ -34,6 +38,7 @@ class Management:
         self.vhost = vhost
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or a netrc of the environment is not meant for the broker
+        self._session.verify = os.environ.get("AMQP_CA") or True
         self._session.auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
 
     def queues(self) -> list[dict[str, Any]]:
@@ -126,7 +131,7 @@ class Management:
             response = self._session.request(
                 method, f"{self.base}/api/{path}", json=body, timeout=(CONNECT_S, READ_S), allow_redirects=False
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, OSError) as error:  # an AMQP_CA that is no file is an OSError
             raise UnreachableError(f"management API at {self.base} does not answer: {type(error).__name__}") from error
         if response.status_code == 404 and missing is not ...:
             return missing

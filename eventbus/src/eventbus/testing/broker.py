@@ -76,6 +76,7 @@ class Broker:
         self.management_url = node.management_url
         self.management = Management(node.management_url, self.vhost)
         self._urls: dict[str, str] = {}
+        self._rights: dict[str, rights.Rights] = {}
 
     @property
     def login(self) -> tuple[str, str]:
@@ -106,9 +107,17 @@ class Broker:
         """
         if user not in self._urls:
             name, password = f"{user}-{self.vhost}", users.new_password()
-            users.declare(self.management, name, own or rights.of(user), password)
+            self._rights[user] = own or rights.of(user)
+            users.declare(self.management, name, self._rights[user], password)
             self._urls[user] = connection.as_user(self.amqp_url, name, password)
         return self._urls[user]
+
+    def make_again(self) -> None:
+        """Make the virtual host and the users of `url_of` again, with their passwords: the node has lost its data."""
+        self.management.create_vhost(self.login[0])
+        for user, url in self._urls.items():
+            password = unquote(urlsplit(url).password or "")
+            users.declare(self.management, f"{user}-{self.vhost}", self._rights[user], password)
 
     @contextmanager
     def channel(self) -> Iterator[Any]:

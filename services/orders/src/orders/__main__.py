@@ -1,8 +1,8 @@
-"""`python -m orders gateway | relay | tracker | migrate`: one process of the service, in the foreground."""
+"""`python -m orders gateway | relay | tracker | migrate | rebuild …`: one process of the service, in the foreground."""
 
 import sys
 
-USAGE = "usage: python -m orders gateway | relay | tracker | migrate"
+USAGE = "usage: python -m orders gateway | relay | tracker | migrate | rebuild --from TIME …"
 
 
 def main(arguments: list[str]) -> int:
@@ -25,6 +25,10 @@ def main(arguments: list[str]) -> int:
             from orders.migrate import main as run_migrations
 
             run_migrations()
+        case ["rebuild", *options]:
+            from orders.rebuild.command import main as run_rebuild
+
+            return run_rebuild(options)
         case _:
             print(USAGE, file=sys.stderr)  # noqa: T201 - a command line
             return 2

@@ -1,7 +1,7 @@
 """The relay's connection to the broker. Lives in the main thread, in pika's loop; `send` alone is for other threads."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pika
@@ -52,6 +52,7 @@ class Link:
         on_shut: Callable[[], None],
         on_answer: Callable[[], None],
         on_return: Callable[[pika.URLParameters], None],
+        headers: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:
@@ -61,6 +62,7 @@ class Link:
             on_shut: it does not any more: lost, or blocked by the broker.
             on_answer: the broker confirmed or refused something.
             on_return: the broker had no queue for an event; on which host that was.
+            headers: of every message.
         """
         self._loop = loop
         self._hosts = hosts
@@ -69,6 +71,7 @@ class Link:
         self._confirm_timeout_s = confirm_timeout_s
         self._prepare = prepare
         self._on_open, self._on_shut, self._on_answer, self._on_returned = on_open, on_shut, on_answer, on_return
+        self._headers = dict(headers) if headers else None
         self._prepared = False
         self._stood = False
         self._gone = False  # the exchange, that stood before: with it went the bindings of all departments
@@ -180,7 +183,7 @@ class Link:
         now = int(time.time())
         try:
             for row in batch.rows:
-                _publish_row(channel, row, now)
+                _publish_row(channel, row, now, self._headers)
                 self._unconfirmed[self._next_tag] = (batch, row)
                 self._next_tag += 1
         except AMQPError as error:  # the rows go out again, those sent already too: their confirms may never come
@@ -320,7 +323,7 @@ class Link:
         self._loop.call_later(delay_s, self.connect)
 
 
-def _publish_row(channel: Channel, row: Row, now: int) -> None:
+def _publish_row(channel: Channel, row: Row, now: int, headers: dict[str, Any] | None) -> None:
     channel.basic_publish(
         EVENTS,
         row.routing_key,
@@ -332,6 +335,7 @@ def _publish_row(channel: Channel, row: Row, now: int) -> None:
             timestamp=now,
             type=event_type(row.routing_key),
             app_id=APP_ID,
+            headers=headers,
         ),
         mandatory=True,
     )

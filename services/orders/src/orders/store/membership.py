@@ -24,14 +24,18 @@ REPEATS_APART = timedelta(minutes=1)
 def keep_announcement(connection: Connection, event: Event[DepartmentJoined | DepartmentLeft]) -> None:
     """Take in an announcement. A repeat changes nothing, and is not kept for long."""
     name, time = event.data.department, plausible_time(event.time)
-    patterns = json.dumps(sorted(event.data.patterns)) if isinstance(event.data, DepartmentJoined) else LEFT
+    patterns, remembers_since = LEFT, None
+    if isinstance(event.data, DepartmentJoined):
+        patterns = json.dumps(sorted(event.data.patterns))
+        if event.data.remembers_since is not None:
+            remembers_since = min(event.data.remembers_since, time)
     insert = sqlite.insert(departments) if connection.dialect.name == "sqlite" else postgresql.insert(departments)
-    row = insert.values(name=name, announced_at=time, patterns=patterns)
+    row = insert.values(name=name, announced_at=time, patterns=patterns, remembers_since=remembers_since)
     # two replicas in one millisecond: the same one wins, whoever comes first
     connection.execute(
         row.on_conflict_do_update(
             index_elements=("name", "announced_at"),
-            set_={"patterns": row.excluded.patterns},
+            set_={"patterns": row.excluded.patterns, "remembers_since": row.excluded.remembers_since},
             where=row.excluded.patterns > departments.c.patterns,
         )
     )

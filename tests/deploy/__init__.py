@@ -1,0 +1,1 @@
+"""Images, compose and Kubernetes, without any of them."""

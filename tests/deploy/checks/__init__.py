@@ -1,0 +1,1 @@
+"""Checks of the rendered manifests, each a function from `Manifests` to findings: no finding, no fault."""
