@@ -23,6 +23,9 @@ TIERS_S = (1.0, 10.0, 60.0, 600.0, 3600.0)
 DELIVERY_LIMIT = 20
 PARKED_DELIVERY_LIMIT = 1_000_000
 """Looking at a parked message must never delete it: 4.x's default is 20, and -1 on 3.10 deletes at the first return."""
+REBIND_TIMES = 3
+"""For so many `confirm_timeout_s` nobody publishes to an `events` that was deleted and declared anew: departments bind
+their queues again once in each, if they have not lost their connection and come back."""
 ARCHIVE_AGE_MAX = "30D"
 """Personal data ages out within the month that a request for erasure allows."""
 ARCHIVE_BYTES_MAX = 1_000_000_000

@@ -25,8 +25,6 @@ RECONNECT_S = 0.5
 RECONNECT_MAX_S = 5.0
 PROVED_S = 30.0
 """A session that lived so long was worth trying."""
-REBIND_TIMES = 3
-"""A department binds its queue again every `confirm_timeout_s`, if it has not lost its connection and comes back."""
 
 
 class DeadlineError(Exception):
@@ -169,7 +167,7 @@ class Connection:
 
     def _wait_until_others_bind(self, session: Session) -> None:
         """Take and publish nothing yet: a report that the tracker has not bound its queue for would reach nobody."""
-        wait_s = REBIND_TIMES * self._settings.confirm_timeout_s
+        wait_s = topology.REBIND_TIMES * self._settings.confirm_timeout_s
         reason = "the other departments have to bind their queues again"
         log.warning("exchange was deleted", department=self._name, waiting_s=wait_s, reason=reason)
         with eventlet.Timeout(wait_s, False):

@@ -8,7 +8,7 @@ import pika
 from eventbus.contract import CONTENT_TYPE
 from eventbus.contract.routing import event_type
 from eventbus.logs import get_logger
-from eventbus.topology import EVENTS
+from eventbus.topology import EVENTS, REBIND_TIMES
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel
 from pika.exceptions import AMQPError
@@ -19,8 +19,6 @@ from orders.relay.metrics import RelayMetrics
 
 BACK_OFF_MIN_S = 0.1
 BACK_OFF_MAX_S = 2.0
-REBIND_TIMES = 3
-"""A department binds its queue again every `confirm_timeout_s`, if it has not lost its connection and comes back."""
 PATIENCE_MAX_S = 3600.0
 NOT_FOUND = 404
 PERSISTENT = 2
