@@ -34,7 +34,11 @@ def test_every_service_has_a_folder_with_both_environments() -> None:
 def test_make_manifests_renders_whatever_folder_it_finds_the_platform_first() -> None:
     """The recipe's own loop, without the environment's preparation that comes before it."""
     listed = subprocess.run(
-        ["make", "--dry-run", "manifests", "ENV=development"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "manifests", "ENV=development"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     loop = listed[listed.index("for folder") :].replace("var/venv/bin/kubectl", str(KUBECTL))
     done = subprocess.run(["sh", "-c", loop], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -34,10 +34,11 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(certificate: Path) -> Iterator[str]:
-    server = http.server.HTTPServer(("127.0.0.1", 0), _WhoAmI)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _WhoAmI)  # one client's handshake keeps nobody waiting
+    server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("server.key"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"https://bus:secret@127.0.0.1:{server.server_port}"
