@@ -123,7 +123,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if hasattr(item, "callspec") and "seed" in item.callspec.params:
             repeat = f"make test-faults ONLY={item.originalname} N=1 SEED={item.callspec.params['seed']}"
             report.sections.append(("repeat it", repeat))
+        _keep(report)
     return report
+
+
+def _keep(report: pytest.TestReport) -> None:
+    """Write a failure to `var/faults/failures` at once: pytest shows it when all runs are over, hours later."""
+    folder = table.RESULTS.parent / "failures"
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = "".join(f"\n--- {title}\n{text}" for title, text in report.sections)
+    name = "".join(c if c.isalnum() else "-" for c in report.nodeid.rpartition("/")[2])
+    (folder / f"{name}.log").write_text(f"{report.longreprtext}\n{sections}\n")
 
 
 class Table:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from eventbus.contract import BusHeaders
 from eventbus.testing.waiting import wait_until
 from eventbus.topology import DEPARTMENTS, dead_queue
@@ -26,6 +27,13 @@ PARTS = Parts(
     departments=(NAME,),
     settings={NAME: {"breaker_permanent": 10_000}},  # that all are refused is what parks them here, and no alarm
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_parked(run: Run) -> None:
+    """What a run that failed has left parked is not this one's."""
+    with run.shop.broker.channel() as channel:
+        channel.queue_purge(DEAD)
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """The management API over https, with a certificate of the company's own."""
 
-import http.server
-import ssl
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +9,24 @@ import pytest
 from eventbus.operator.errors import UnreachableError
 from eventbus.operator.management import Management
 
+SERVER = """
+import http.server, ssl, sys
 
-class _WhoAmI(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
+class WhoAmI(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
         body = b'{"name": "bus", "tags": ["monitoring"]}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is BaseHTTPRequestHandler's
-        """Say nothing."""
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WhoAmI)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(*sys.argv[1:])
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
 
 
 @pytest.fixture
@@ -34,17 +39,14 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(certificate: Path) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _WhoAmI)  # one client's handshake keeps nobody waiting
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("server.key"))
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"https://bus:secret@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    # a process of its own: in a test's process eventlet may have made the locks of threads its own
+    command = [sys.executable, "-c", SERVER, str(certificate), str(certificate.with_name("server.key"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"https://bus:secret@127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
 
 
 def test_ca_of_the_environment_is_trusted_and_no_other(
