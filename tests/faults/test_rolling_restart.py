@@ -4,12 +4,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from eventbus.testing.waiting import wait_until
 
 from .conftest import Run
 from .customers import Customers
-from .parts import Parts
+from .parts import ALL_DEPARTMENTS, Parts
 from .program import Program
 from .shop import Shop
 
@@ -18,20 +19,18 @@ POLL_S = 0.1
 DEADLINE_S = 120
 UNREADY_S = 3
 """A gateway says so long that it leaves: many polls, also on a machine that is busy."""
-DRAIN = {"drain_s": 60}
-"""Of each process: a machine that is busy with many tests takes long for what is in hand."""
+_DRAIN = {"drain_s": 60}
+DRAINING: dict[str, dict[str, Any]] = {
+    "gateway": {"unready_s": UNREADY_S, **_DRAIN},
+    **dict.fromkeys(("relay", "tracker", *ALL_DEPARTMENTS), _DRAIN),
+}
+"""Settings: a machine that is busy with many tests takes long for what is in hand."""
 PARTS = Parts(
     gateways=2,
     relays=2,
     departments=("sap_bridge", "marketing"),
     workers={"sap_bridge": 2, "marketing": 2, "tracker": 2},
-    settings={
-        "gateway": {"unready_s": UNREADY_S, **DRAIN},
-        "relay": DRAIN,
-        "tracker": DRAIN,
-        "sap_bridge": DRAIN,
-        "marketing": DRAIN,
-    },
+    settings=DRAINING,
 )
 RATE = 4
 KINDS = ("gateway", "relay", "tracker", "sap_bridge", "marketing")

@@ -17,24 +17,15 @@ from .parts import Parts
 from .program import Program
 from .releases import Release, previous_release, this_release
 from .shop import Shop
-from .test_rolling_restart import LoadBalancer, assert_unnoticed, redelivered, wait_accepted
+from .test_rolling_restart import DRAINING, LoadBalancer, assert_unnoticed, redelivered, wait_accepted
 
 SCENARIO = 16
-UNREADY_S = 3
-DRAIN = {"drain_s": 60}
 PARTS = Parts(
     gateways=2,
     relays=2,
     workers={"sap_bridge": 2, "marketing": 2, "printer": 2, "tracker": 2},
     paper="folder",
-    settings={
-        "gateway": {"unready_s": UNREADY_S, **DRAIN},
-        "relay": DRAIN,
-        "tracker": DRAIN,
-        "sap_bridge": DRAIN,
-        "marketing": DRAIN,
-        "printer": DRAIN,
-    },
+    settings=DRAINING,
 )
 RATE = 2
 CONSUMERS = ("tracker", "sap_bridge", "marketing", "printer")

@@ -56,9 +56,6 @@ class History:
             options = {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": True, "connect_args": {"options": timeout}}
         self._engine = database.create_engine(url, writes=False, application_name="orders rebuild", **options)
 
-    def close(self) -> None:
-        self._engine.dispose()
-
     def extent(self, since: datetime, until: datetime) -> Extent:
         """Of the orders placed from `since` on and before `until`."""
         query = sa.select(sa.func.count(), sa.func.min(orders.c.created_at)).where(_placed(since, until))
